@@ -1,0 +1,105 @@
+// Package backend is the port through which task results are kept and read. A
+// driver writes them so that Python's AsyncResult reads them, and reads what
+// Python wrote; package backend/dial turns a URL into a driver.
+package backend
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/umbel-go/umbel/protocol"
+)
+
+// Errors that callers choose by.
+var (
+	// ErrConnection means that the backend could not be reached.
+	ErrConnection = errors.New("result backend connection lost")
+	// ErrUnsupported means that the backend cannot do this (chords or reading a
+	// foreign result on rpc).
+	ErrUnsupported = errors.New("not supported by this result backend")
+	// ErrClosed means that the backend or the watch was closed.
+	ErrClosed = errors.New("result backend closed")
+)
+
+// DefaultExpires is Celery's result_expires.
+const DefaultExpires = 24 * time.Hour
+
+// Backend keeps results. It is safe for concurrent use.
+type Backend interface {
+	// Put stores results in as few round trips as possible. A stored SUCCESS is
+	// never overwritten.
+	Put(ctx context.Context, results ...Put) error
+	// Get returns what is stored under the id; a result in state PENDING when
+	// nothing is.
+	Get(ctx context.Context, id string) (*protocol.Result, error)
+	// Watch delivers every result written for the ids from now on, and first
+	// what is already stored. Ready results may be delivered more than once.
+	Watch(ctx context.Context, ids ...string) (Watch, error)
+	// Forget deletes the result.
+	Forget(ctx context.Context, id string) error
+	// ReplyTo is the queue that a client asks results to be sent to, "" for
+	// backends that need none.
+	ReplyTo() string
+	Close() error
+}
+
+// Put is one result and where it goes.
+type Put struct {
+	Result *protocol.Result
+	// ReplyTo and CorrelationID come from the task message; rpc only.
+	ReplyTo       string
+	CorrelationID string
+	// Expires is how long it is kept; 0 means DefaultExpires, negative for ever.
+	Expires time.Duration
+}
+
+// Watch is a stream of results. Next is for one goroutine, Add for any.
+type Watch interface {
+	Add(ctx context.Context, ids ...string) error
+	Remove(ctx context.Context, ids ...string) error
+	Next(ctx context.Context) (*protocol.Result, error)
+	Close() error
+}
+
+// Chorder is implemented by backends that can join chords by themselves.
+type Chorder interface {
+	// PrepareChord clears the claim of a former run under the same id. The
+	// sender calls it before the first header message: parts that finish while
+	// an old claim says "done" would be dropped, and the chord would hang.
+	PrepareChord(ctx context.Context, group string) error
+	// StartChord writes the size of a chord before its last header message is
+	// published, and clears the claim of a former run under the same id.
+	StartChord(ctx context.Context, group string, size int) error
+	// AddPart records a finished header member. It returns a non-nil ChordJoin
+	// to the one caller that must now run the body.
+	AddPart(ctx context.Context, part Part) (*ChordJoin, error)
+	// GrowChord adds to the number of awaited parts (add_to_chord).
+	GrowChord(ctx context.Context, group string, by int) error
+	// PutGroup saves a GroupResult under the group's id.
+	PutGroup(ctx context.Context, group string, tuple protocol.Raw) error
+}
+
+// Part is one finished member of a chord header.
+type Part struct {
+	Group string
+	// Index is the member's group_index; nil when the message has none.
+	Index  *int
+	Result *protocol.Result
+	// Size is the chord_size of the body signature, for chords started by
+	// Celery 5.0 and older; 0 when absent.
+	Size int
+}
+
+// ChordJoin is the right and duty to finish one chord.
+type ChordJoin struct {
+	// Parts are the header's results in group_index order.
+	Parts []*protocol.Result
+	// Extend renews the claim while the body is being published; it reports
+	// false when somebody else holds it.
+	Extend func(ctx context.Context) (bool, error)
+	// Done forgets the parts after the body was published.
+	Done func(ctx context.Context) error
+	// Failed ends a chord whose body will never run.
+	Failed func(ctx context.Context) error
+}

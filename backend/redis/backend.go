@@ -1,0 +1,150 @@
+// Package redis keeps task results in Redis as Celery's Redis backend does: the
+// same keys, the same JSON, the same messages to subscribers, the same joining
+// of chords.
+//
+// A Backend is safe for concurrent use and opens connections only when needed.
+// After Close every method returns backend.ErrClosed and no goroutine is left.
+package redis
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/umbel-go/umbel/backend"
+	"github.com/umbel-go/umbel/internal/redisx"
+)
+
+var (
+	_ backend.Backend = (*Backend)(nil)
+	_ backend.Chorder = (*Backend)(nil)
+)
+
+// Config says where results are kept, and for how long. Peers that share
+// results must agree on all of it but the times.
+type Config struct {
+	// URL is a Redis URL as redisx.ParseURL reads it.
+	URL string
+	// KeyPrefix is Celery's result_backend_transport_options.global_keyprefix;
+	// as in Celery "_" is added to it unless it ends in one of ": _ - .".
+	KeyPrefix string
+	// Expires is Celery's result_expires: 0 means backend.DefaultExpires,
+	// negative keeps results for ever. Redis counts whole seconds; fractions
+	// are rounded up.
+	Expires time.Duration
+	// ChordExpires is result_chord_expires, for the keys of unfinished chords;
+	// 0 means Expires.
+	ChordExpires time.Duration
+	// UnorderedChords is the opposite of result_chord_ordered: parts are handed
+	// over in the order of completion. It changes the type of a Redis key.
+	UnorderedChords bool
+	// PollInterval is how often watched results are read again in case a push
+	// was lost (10 s).
+	PollInterval time.Duration
+	// Logger receives lost connections (slog.Default()).
+	Logger *slog.Logger
+}
+
+const defaultPollInterval = 10 * time.Second
+
+// Backend is the result backend on one Redis database.
+type Backend struct {
+	cfg    Config
+	prefix string
+	opts   redisx.Options
+	pool   *redis.Pool
+	hub    *hub
+	claims claims
+
+	closing   context.Context
+	close     context.CancelFunc
+	closeOnce sync.Once
+}
+
+// New checks the configuration and returns a backend. It does not connect.
+func New(cfg Config) (*Backend, error) {
+	opts, err := redisx.ParseURL(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("result backend: %w", err)
+	}
+	cfg.Expires = cmp.Or(cfg.Expires, backend.DefaultExpires)
+	cfg.ChordExpires = cmp.Or(cfg.ChordExpires, cfg.Expires)
+	cfg.PollInterval = cmp.Or(cfg.PollInterval, defaultPollInterval)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	b := &Backend{cfg: cfg, prefix: keyPrefix(cfg.KeyPrefix), opts: opts, pool: opts.Pool()}
+	b.closing, b.close = context.WithCancel(context.Background())
+	b.hub = newHub(b)
+	return b, nil
+}
+
+// ReplyTo is "": results lie in Redis, nobody is asked to send them.
+func (b *Backend) ReplyTo() string { return "" }
+
+// Close ends all watches, waits for the goroutines behind them and closes the
+// connections.
+func (b *Backend) Close() error {
+	var err error
+	b.closeOnce.Do(func() {
+		b.close()
+		b.hub.wait()
+		err = b.pool.Close()
+	})
+	return err
+}
+
+// conn takes a connection from the pool; the caller closes it.
+func (b *Backend) conn(ctx context.Context) (redis.Conn, error) {
+	if b.closing.Err() != nil {
+		return nil, backend.ErrClosed
+	}
+	c, err := b.pool.GetContext(ctx)
+	if err != nil {
+		return nil, b.classify(err)
+	}
+	return c, nil
+}
+
+// classify makes errors that pass by themselves match backend.ErrConnection: a
+// lost connection, a server that takes no writes while it fails over.
+func (b *Backend) classify(err error) error {
+	if b.closing.Err() != nil {
+		return backend.ErrClosed
+	}
+	if redisx.IsConnection(err) || redisx.IsReadOnly(err) {
+		return fmt.Errorf("%w: %w", backend.ErrConnection, err)
+	}
+	return err
+}
+
+// Keys of Celery's result backend (celery.backends.base).
+const (
+	taskKeyPrefix  = "celery-task-meta-"
+	groupKeyPrefix = "celery-taskset-meta-"
+)
+
+func (b *Backend) taskKey(id string) string     { return b.prefix + taskKeyPrefix + id }
+func (b *Backend) groupKey(group string) string { return b.prefix + groupKeyPrefix + group }
+
+func keyPrefix(p string) string {
+	if p == "" || strings.ContainsAny(p[len(p)-1:], ":_-.") {
+		return p
+	}
+	return p + "_"
+}
+
+// seconds is d as the argument of EX, 0 for never.
+func seconds(d time.Duration) int {
+	if d < 0 {
+		return 0
+	}
+	return int(math.Ceil(d.Seconds()))
+}

@@ -1,0 +1,47 @@
+// Command umbel is a Celery-compatible worker, a Flower-compatible monitor and a
+// workflow layer in one program. Run it without arguments for its commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/umbel-go/umbel/internal/app"
+)
+
+// Exit codes: 1 for a failure, 2 for a command line that cannot be used.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	os.Exit(run(os.Args))
+}
+
+func run(argv []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once: whoever presses Ctrl-C twice
+	// means it.
+	context.AfterFunc(ctx, stop)
+	root := newRoot()
+	root.SetArgs(canonical(argv))
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "umbel:", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	if errors.Is(err, app.ErrNoReply) {
+		return exitUnavailable
+	}
+	return exitFailure
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// exitUnavailable is Celery's exit code when no worker answers (EX_UNAVAILABLE).
+const exitUnavailable = 69
+
+// usageError is a command line that cannot be used.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// globals are the options that every command takes, as Celery has them.
+type globals struct {
+	app      string
+	broker   string
+	backend  string
+	logLevel string
+}
+
+func newRoot() *cobra.Command {
+	g := &globals{}
+	root := &cobra.Command{
+		Use:           "umbel",
+		Short:         "Celery-compatible worker, Flower-compatible monitor and workflows in one program",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return g.prepare(cmd.ErrOrStderr())
+		},
+	}
+	f := root.PersistentFlags()
+	f.SetNormalizeFunc(underscores)
+	f.StringVarP(&g.app, "app", "A", "", "accepted for compatibility and ignored: there is no Python application to load")
+	f.StringVarP(&g.broker, "broker", "b", brokerFromEnv(), "broker URL, redis://... or amqp://... (environment: CELERY_BROKER_URL)")
+	f.StringVar(&g.backend, "result-backend", os.Getenv("CELERY_RESULT_BACKEND"), "result backend URL; default: the broker's Redis, rpc:// on RabbitMQ")
+	f.StringVarP(&g.logLevel, "loglevel", "l", "info", "debug, info, warning or error")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newUp(g), newWorker(g), newMonitor(g), newCall(g), newVersion())
+	return root
+}
+
+func brokerFromEnv() string {
+	for _, name := range []string{"UMBEL_BROKER", "CELERY_BROKER_URL"} {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// defaultBroker is used where a command needs a broker and none is named; it is
+// what people have on their machine, not Celery's guest RabbitMQ.
+const defaultBroker = "redis://127.0.0.1:6379/0"
+
+func (g *globals) brokerURL() string {
+	if g.broker == "" {
+		return defaultBroker
+	}
+	return g.broker
+}
+
+func (g *globals) prepare(stderr io.Writer) error {
+	level, err := levelOf(g.logLevel)
+	if err != nil {
+		return &usageError{err}
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})))
+	if g.app != "" {
+		slog.Warn("option -A is accepted and ignored: tasks are Go functions, there is no Python application to load", "app", g.app)
+	}
+	return nil
+}
+
+func levelOf(name string) (slog.Level, error) {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warning": slog.LevelWarn, "warn": slog.LevelWarn,
+		"error": slog.LevelError, "critical": slog.LevelError, "fatal": slog.LevelError,
+	}
+	l, ok := levels[strings.ToLower(name)]
+	if !ok {
+		return 0, fmt.Errorf("log level %q: use debug, info, warning or error", name)
+	}
+	return l, nil
+}

@@ -1,0 +1,42 @@
+package app
+
+import (
+	"context"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/umbel-go/umbel/monitor"
+)
+
+// MonitorConfig configures `umbel monitor`.
+type MonitorConfig struct {
+	Connection
+	Address   string // "" listens on all interfaces
+	Port      int
+	Prefix    string
+	DB        string // SQLite file; ":memory:" keeps nothing
+	MaxTasks  int
+	BasicAuth string // "user:password,user:password"
+}
+
+// RunMonitor runs the monitor alone until ctx ends.
+func RunMonitor(ctx context.Context, c MonitorConfig) error {
+	conn, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	m, err := newMonitor(conn, monitor.Config{Path: c.DB, MaxTasks: c.MaxTasks})
+	if err != nil {
+		return err
+	}
+	s, err := newSite(m, c.Broker, SiteConfig{
+		Addr: net.JoinHostPort(c.Address, strconv.Itoa(c.Port)), Prefix: c.Prefix,
+		BasicAuth: splitUsers(c.BasicAuth), UnauthenticatedAPI: truthy(os.Getenv("FLOWER_UNAUTHENTICATED_API")),
+	})
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx)
+}

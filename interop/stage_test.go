@@ -1,0 +1,103 @@
+package interop
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	backends "github.com/umbel-go/umbel/backend/dial"
+	brokers "github.com/umbel-go/umbel/broker/dial"
+	"github.com/umbel-go/umbel/client"
+	"github.com/umbel-go/umbel/internal/testenv"
+	"github.com/umbel-go/umbel/worker"
+)
+
+// stage is a pair of broker and result backend that Go and Python both use.
+type stage struct {
+	broker  string
+	backend string
+	// chords is false on rpc, where Celery refuses them.
+	chords bool
+}
+
+// stages are the transports: Redis for both, RabbitMQ with rpc results, RabbitMQ
+// with results in Redis.
+var stages = map[string]func(*testing.T) stage{
+	"redis":      func(t *testing.T) stage { url := testenv.Redis(t); return stage{url, url, true} },
+	"amqp+rpc":   func(t *testing.T) stage { return stage{testenv.AMQP(t), "rpc://", false} },
+	"amqp+redis": func(t *testing.T) stage { return stage{testenv.AMQP(t), testenv.Redis(t), true} },
+}
+
+// venvs are the Pythons that every stage runs with.
+var venvs = []string{"celery57", "celery54"}
+
+// everyStage runs a test on all stages with all Pythons.
+func everyStage(t *testing.T, test func(t *testing.T, s stage, venv string)) {
+	for _, venv := range venvs {
+		for name, open := range stages {
+			t.Run(venv+"/"+name, func(t *testing.T) { test(t, open(t), venv) })
+		}
+	}
+}
+
+// startWorker runs a Go worker in this process until the test ends.
+func startWorker(t *testing.T, s stage, cfg worker.Config, register func(*worker.Worker)) *worker.Worker {
+	t.Helper()
+	b, err := brokers.Open(s.broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	results, err := backends.Open(s.backend, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { results.Close() })
+	cfg.Broker, cfg.Backend = b, results
+	w := worker.New(cfg)
+	register(w)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("worker ended with %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("worker did not stop within 20 s")
+		}
+	})
+	select {
+	case <-w.Online():
+	case <-time.After(20 * time.Second):
+		t.Fatal("worker is not online after 20 s")
+	}
+	return w
+}
+
+// openClient returns a client on the stage.
+func openClient(t *testing.T, s stage) *client.Client {
+	t.Helper()
+	b, err := brokers.Open(s.broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	results, err := backends.Open(s.backend, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { results.Close() })
+	return client.New(client.Config{Broker: b, Backend: results})
+}
+
+// flags are the options of the Python scripts for a stage.
+func (s stage) flags() []string {
+	if s.chords {
+		return nil
+	}
+	return []string{"--no-chord"}
+}

@@ -1,0 +1,44 @@
+package protocol
+
+// Pending is a task that a frozen signature promised and that has an id.
+type Pending struct {
+	Name, ID, Group, ReplyTo string
+	GroupIndex               *int
+	Chord                    *Signature
+	Errbacks                 []Signature
+}
+
+// Frozen lists the tasks under a frozen signature whose ids somebody may wait
+// for: the task itself, the steps of a chain, the members of a group, the body
+// of a chord, and what
+// follows them in option chain. When a task before them fails they never run.
+func Frozen(s Signature) []Pending {
+	var out []Pending
+	members := func(name string) {
+		v, _ := s.Kwargs.Get(name)
+		list, _ := signaturesOf(v) // what cannot be read promised nothing
+		for _, m := range list {
+			out = append(out, Frozen(m)...)
+		}
+	}
+	switch s.SubtaskType {
+	case SubtaskChain, SubtaskGroup:
+		members("tasks")
+	case SubtaskChord:
+		members("body")
+	default:
+		if id := s.text("task_id"); id != "" {
+			m := membershipOf(s)
+			errbacks, _ := s.signatures("link_error")
+			out = append(out, Pending{
+				Name: s.Task, ID: id, Group: m.group, ReplyTo: s.text("reply_to"),
+				GroupIndex: m.index, Chord: m.chord, Errbacks: errbacks,
+			})
+		}
+	}
+	rest, _ := s.signatures("chain")
+	for _, r := range rest {
+		out = append(out, Frozen(r)...)
+	}
+	return out
+}

@@ -1,0 +1,63 @@
+package protocol
+
+import "time"
+
+// Task is a task message: protocol v2, v1 or a mixture of both, decoded.
+type Task struct {
+	// Headers that Celery knows. A missing one has its zero value here.
+	Lang       string
+	Name       string
+	ID         string
+	Shadow     string
+	ETA        time.Time
+	Expires    time.Time
+	Group      string
+	GroupIndex *int
+	Retries    int
+	// HardLimit and SoftLimit are seconds, 0 when none. On the wire timelimit
+	// is [hard, soft], whatever older documentation says.
+	HardLimit  float64
+	SoftLimit  float64
+	RootID     string
+	ParentID   string
+	ArgsRepr   string
+	KwargsRepr string
+	Origin     string
+	// IgnoreResult is nil when the sender left it to the task's own setting.
+	IgnoreResult        *bool
+	ReplacedTaskNesting int
+	StampedHeaders      []string
+	Stamps              Object
+	// Headers holds every header that is not Celery's, in order: user headers,
+	// tracing. They survive retries.
+	Headers Object
+
+	Args   []Raw
+	Kwargs []RawField
+	// Callbacks, Errbacks and Chord are the embedded signatures. Chain is in
+	// reverse order: the next step is the last element.
+	Callbacks []Signature
+	Errbacks  []Signature
+	Chain     []Signature
+	Chord     *Signature
+
+	// Version is the protocol that the message spoke: 1 or 2.
+	Version int
+
+	CorrelationID string
+	ReplyTo       string
+	Priority      *int
+	DeliveryMode  int
+	Expiration    string
+	Exchange      string
+	RoutingKey    string
+	Redelivered   bool
+}
+
+// DisplayName is what logs and inspect show: the shadow if the sender gave one.
+func (t *Task) DisplayName() string {
+	if t.Shadow != "" {
+		return t.Shadow
+	}
+	return t.Name
+}

@@ -1,0 +1,94 @@
+package protocol
+
+import "fmt"
+
+// Encode returns the protocol 2 message for the task, headers in the order that
+// Python writes them.
+func (t *Task) Encode() (*Message, error) {
+	body, err := t.body()
+	if err != nil {
+		return nil, fmt.Errorf("encode task %s[%s]: %w", t.Name, t.ID, err)
+	}
+	m := NewMessage(t.headers(), body)
+	p := &m.Properties
+	p.CorrelationID, p.ReplyTo = t.CorrelationID, t.ReplyTo
+	if p.CorrelationID == "" {
+		p.CorrelationID = t.ID
+	}
+	if t.DeliveryMode != 0 {
+		p.DeliveryMode = t.DeliveryMode
+	}
+	p.Priority, p.Expiration = t.Priority, t.Expiration
+	p.Exchange, p.RoutingKey = t.Exchange, t.RoutingKey
+	return m, nil
+}
+
+func (t *Task) headers() Object {
+	o := make(Object, 0, 19+len(t.Headers))
+	add := func(name string, v any) { o = append(o, Field{name, v}) }
+	root := t.RootID
+	if root == "" {
+		root = t.ID
+	}
+	add("lang", t.Lang)
+	add("task", t.Name)
+	add("id", t.ID)
+	add("shadow", orNull(t.Shadow))
+	add("eta", timeOrNull(t.ETA))
+	add("expires", timeOrNull(t.Expires))
+	add("group", orNull(t.Group))
+	add("group_index", intOrNull(t.GroupIndex))
+	add("retries", t.Retries)
+	add("timelimit", []any{secondsOrNull(t.HardLimit), secondsOrNull(t.SoftLimit)})
+	add("root_id", root)
+	add("parent_id", orNull(t.ParentID))
+	add("argsrepr", t.ArgsRepr)
+	add("kwargsrepr", t.KwargsRepr)
+	add("origin", t.Origin)
+	add("ignore_result", boolOrNull(t.IgnoreResult))
+	add("replaced_task_nesting", t.ReplacedTaskNesting)
+	add("stamped_headers", stringsOrNull(t.StampedHeaders))
+	stamps := t.Stamps
+	if stamps == nil {
+		stamps = Object{}
+	}
+	add("stamps", stamps)
+	return append(o, t.Headers...)
+}
+
+func (t *Task) body() ([]byte, error) {
+	args := t.Args
+	if args == nil {
+		args = []Raw{}
+	}
+	kwargs := make(Object, len(t.Kwargs))
+	for i, f := range t.Kwargs {
+		kwargs[i] = Field{f.Name, f.Value}
+	}
+	embed := Object{
+		{"callbacks", signaturesOrNull(t.Callbacks)}, {"errbacks", signaturesOrNull(t.Errbacks)},
+		{"chain", signaturesOrNull(t.Chain)}, {"chord", nil},
+	}
+	if t.Chord != nil {
+		embed[3].Value = *t.Chord
+	}
+	return AppendJSON(nil, []any{args, kwargs, embed})
+}
+
+// FillReprs computes argsrepr and kwargsrepr where the sender gave none.
+func (t *Task) FillReprs() {
+	if t.ArgsRepr == "" {
+		args := make([]any, len(t.Args))
+		for i, a := range t.Args {
+			args[i] = a
+		}
+		t.ArgsRepr = ReprTuple(args)
+	}
+	if t.KwargsRepr == "" {
+		o := make(Object, len(t.Kwargs))
+		for i, f := range t.Kwargs {
+			o[i] = Field{f.Name, f.Value}
+		}
+		t.KwargsRepr = Repr(o)
+	}
+}

@@ -1,0 +1,50 @@
+package protocol
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+func TestParseTime(t *testing.T) {
+	for _, row := range python(t).Times {
+		got, err := ParseTime(row[0])
+		if err != nil || FormatTime(got) != row[1] || got.Location() != time.UTC {
+			t.Errorf("%s: got %s, %v, want %s", row[0], FormatTime(got), err, row[1])
+		}
+	}
+	for _, bad := range []string{"", "garbage", "2026", "2026-13-01", "2026-11-31T00:00:00", "2026-11-20T25:00:00", "23:21:02", "1795216349", "2026-11-20T23:21:02+99:00 "} {
+		if got, err := ParseTime(bad); err == nil {
+			t.Errorf("%q is taken as %v", bad, got)
+		}
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	const wire = 1795216349.991994
+	if got := Seconds(FromSeconds(wire)); got != wire {
+		t.Errorf("%v became %v", wire, got)
+	}
+	for _, none := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 1e18} {
+		if got := FromSeconds(none); !got.IsZero() {
+			t.Errorf("%v is %v", none, got)
+		}
+	}
+}
+
+// FuzzParseTime: a time that is accepted has a form that reads back the same.
+func FuzzParseTime(f *testing.F) {
+	for _, row := range python(f).Times {
+		f.Add(row[0])
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := ParseTime(s)
+		if err != nil || got.Year() < 1 || got.Year() > 9999 {
+			return
+		}
+		again, err := ParseTime(FormatTime(got))
+		if err != nil || !again.Equal(got.Truncate(time.Microsecond)) {
+			t.Fatalf("%q: %v, then %v, %v", s, got, again, err)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package worker
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/umbel-go/umbel/broker"
+	"github.com/umbel-go/umbel/protocol"
+)
+
+// A task that is not registered here may belong to a Python worker on the same
+// queue: it is handed back by parking it, and only when nobody registers it
+// does it get Celery's fate.
+
+const (
+	// foreignFresh is how long an answer to "who registers what" is used
+	// without asking again.
+	foreignFresh = 10 * time.Second
+	// foreignMemory is how long a node that has stopped answering still counts:
+	// a busy solo worker cannot answer while it works.
+	foreignMemory = 10 * time.Minute
+	// foreignRounds is how many rounds of asking a name must be missing from
+	// before it counts as registered nowhere.
+	foreignRounds = 2
+
+	foreignPause    = 500 * time.Millisecond // between rounds, and the first delay
+	foreignMaxDelay = 30 * time.Second
+	foreignTracked  = 10_000 // message ids whose delay we remember
+)
+
+// foreign knows which tasks other nodes register. It is safe for concurrent
+// use; one goroutine asks.
+type foreign struct {
+	ask func(context.Context) (map[string]protocol.Raw, error)
+	now func() time.Time
+
+	mu     sync.Mutex // guards the rest
+	nodes  map[string]nodeTasks
+	asked  time.Time      // end of the last successful round
+	absent map[string]int // rounds in which a wanted name was registered nowhere
+	parks  map[string]int // task id -> how often we handed it back
+	want   chan struct{}
+}
+
+type nodeTasks struct {
+	names map[string]bool
+	seen  time.Time
+}
+
+func newForeign(ask func(context.Context) (map[string]protocol.Raw, error)) *foreign {
+	return &foreign{
+		ask: ask, now: time.Now, nodes: map[string]nodeTasks{}, absent: map[string]int{},
+		parks: map[string]int{}, want: make(chan struct{}, 1),
+	}
+}
+
+// run asks when somebody wants to know, one round at a time.
+func (f *foreign) run(ctx context.Context) {
+	for {
+		select {
+		case <-f.want:
+		case <-ctx.Done():
+			return
+		}
+		replies, err := f.ask(ctx)
+		if err == nil {
+			f.learn(replies)
+		}
+	}
+}
+
+func (f *foreign) learn(replies map[string]protocol.Raw) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = f.now()
+	for node, raw := range replies {
+		var list []string
+		if protocol.Unmarshal(raw, &list) != nil {
+			continue // an error reply
+		}
+		names := make(map[string]bool, len(list))
+		for _, n := range list {
+			name, _, _ := strings.Cut(n, " [")
+			names[name] = true
+		}
+		f.nodes[node] = nodeTasks{names: names, seen: f.asked}
+	}
+	for name := range f.absent {
+		if f.registered(name) {
+			delete(f.absent, name)
+		} else {
+			f.absent[name]++
+		}
+	}
+}
+
+func (f *foreign) registered(name string) bool {
+	for node, n := range f.nodes {
+		if f.now().Sub(n.seen) > foreignMemory {
+			delete(f.nodes, node)
+			continue
+		}
+		if n.names[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// consult says whether a task is to be handed back and for how long. A false
+// answer means that nobody registers it.
+func (f *foreign) consult(name, id string) (handBack bool, delay time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := f.registered(name)
+	fresh := f.now().Sub(f.asked) < foreignFresh
+	if !known && f.absent[name] >= foreignRounds && fresh {
+		delete(f.parks, id)
+		return false, 0
+	}
+	if !known || !fresh {
+		if _, tracked := f.absent[name]; !tracked && !known && len(f.absent) < foreignTracked {
+			f.absent[name] = 0
+		}
+		select {
+		case f.want <- struct{}{}:
+		default:
+		}
+	}
+	if !known { // undecided: look again after the round that was just asked for
+		return true, foreignPause
+	}
+	n := f.parks[id]
+	if len(f.parks) < foreignTracked || n > 0 {
+		f.parks[id] = n + 1
+	}
+	return true, min(foreignPause<<min(n, 10), foreignMaxDelay)
+}
+
+// handleForeign gives an unknown task back, or fails it where nobody knows it.
+func (w *Worker) handleForeign(ctx context.Context, d broker.Delivery, t *protocol.Task) {
+	back, delay := w.foreign.consult(t.Name, t.ID)
+	if back {
+		w.log.Debug("task is not registered here, handed back", "task", t.Name, "id", t.ID, "for", delay)
+		w.check(d.Park(ctx, time.Now().Add(delay)), "hand back a foreign task", t)
+		return
+	}
+	w.log.Error("unregistered task: no live worker knows it; it is kept in the dead-letter place",
+		"task", t.Name, "id", t.ID, "queue", d.Queue())
+	w.failUnrun(ctx, t, protocol.NotRegistered(t.Name))
+	w.check(d.Dead(ctx, "NotRegistered: no live worker knows task "+t.Name), "move an unregistered task to the dead-letter place", t)
+}

@@ -1,0 +1,136 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/umbel-go/umbel/protocol"
+)
+
+func TestGate(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	past, future := now.Add(-time.Second), now.Add(time.Second)
+	tests := []struct {
+		name       string
+		task       protocol.Task
+		registered bool
+		revoked    bool
+		want       verdict
+	}{
+		{"plain", protocol.Task{}, true, false, ready},
+		{"unknown goes before everything", protocol.Task{Expires: past}, false, true, unknown},
+		{"revoked before expired", protocol.Task{Expires: past}, true, true, isRevoked},
+		{"expired before eta", protocol.Task{Expires: past, ETA: future}, true, false, hasExpired},
+		{"expires now is not yet expired", protocol.Task{Expires: now}, true, false, ready},
+		{"eta ahead", protocol.Task{ETA: future}, true, false, notDue},
+		{"eta now", protocol.Task{ETA: now}, true, false, ready},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := gate(&tt.task, tt.registered, tt.revoked, now); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOutcomeOf(t *testing.T) {
+	now := time.Unix(1000, 0)
+	boom := errors.New("boom")
+	opts := options{maxRetries: 3, retryDelay: 3 * time.Minute}
+	tests := []struct {
+		name    string
+		retries int
+		value   any
+		err     error
+		cause   error
+		want    state
+		class   string
+	}{
+		{"value", 0, 5, nil, nil, succeeded, ""},
+		{"value in spite of a soft limit", 0, 5, nil, ErrSoftLimit, succeeded, ""},
+		{"unstorable value", 0, make(chan int), nil, nil, failed, "Exception"},
+		{"error", 0, nil, boom, nil, failed, "Exception"},
+		{"named class", 0, nil, Exception("builtins", "ValueError", "x"), nil, failed, "ValueError"},
+		{"soft limit", 0, nil, context.Canceled, ErrSoftLimit, failed, "SoftTimeLimitExceeded"},
+		{"terminated", 0, nil, context.Canceled, ErrRevoked, revoked, ""},
+		{"shutdown", 0, nil, context.Canceled, ErrShutdown, interrupted, "WorkerLostError"},
+		{"retry", 2, nil, Retry(boom, 0), nil, retried, "Exception"},
+		{"retries used up", 3, nil, Retry(boom, 0), nil, failed, "Exception"},
+		{"used up without a cause", 3, nil, Retry(nil, 0), nil, failed, "MaxRetriesExceededError"},
+		{"reject", 0, nil, Reject("no", false), nil, rejected, "Reject"},
+		{"ignore", 0, nil, Ignore(), nil, ignored, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := outcomeOf(&protocol.Task{Retries: tt.retries}, opts, tt.value, tt.err, tt.cause, now)
+			if o.state != tt.want {
+				t.Fatalf("state %v, want %v", o.state, tt.want)
+			}
+			if tt.class != "" && o.exception.Type != tt.class {
+				t.Errorf("class %s, want %s", o.exception.Type, tt.class)
+			}
+			if o.state == retried && !o.eta.Equal(now.Add(3*time.Minute)) {
+				t.Errorf("eta %v", o.eta)
+			}
+		})
+	}
+}
+
+func TestForeignNeverGivesUpEarly(t *testing.T) {
+	now := time.Unix(1000, 0)
+	f := newForeign(nil)
+	f.now = func() time.Time { return now }
+	names := func(list ...string) protocol.Raw { raw, _ := protocol.Marshal(list); return raw }
+
+	if back, _ := f.consult("py.task", "1"); !back {
+		t.Fatal("nobody was asked and the task was given up")
+	}
+	f.learn(map[string]protocol.Raw{"celery@a": names("py.task [rate_limit=10/m]")})
+	var last time.Duration
+	for i := range 8 {
+		back, delay := f.consult("py.task", "1")
+		if !back || delay < last || delay > foreignMaxDelay {
+			t.Fatalf("try %d: back %v after %v, before it %v", i, back, delay, last)
+		}
+		last = delay
+	}
+	// A node that is busy does not answer; it still counts.
+	for range 5 {
+		f.learn(map[string]protocol.Raw{})
+	}
+	if back, _ := f.consult("py.task", "1"); !back {
+		t.Error("a silent node's task was given up")
+	}
+	// One that nobody ever had is given up after two rounds, not one.
+	f.consult("nobody.has", "2")
+	f.learn(map[string]protocol.Raw{"celery@a": names("py.task")})
+	if back, _ := f.consult("nobody.has", "2"); !back {
+		t.Error("given up after one round")
+	}
+	f.learn(map[string]protocol.Raw{"celery@a": names("py.task")})
+	if back, _ := f.consult("nobody.has", "2"); back {
+		t.Error("still handed back after two rounds without a taker")
+	}
+}
+
+func TestPanicBecomesAnError(t *testing.T) {
+	r := call(context.Background(), func(context.Context, *Task) (any, error) { panic("ouch") }, &Task{})
+	if r.err == nil || r.stack == "" {
+		t.Fatalf("got %+v", r)
+	}
+}
+
+func TestSlotsDrain(t *testing.T) {
+	s := newSlots(2)
+	s.take()
+	if s.drain(time.Millisecond) {
+		t.Error("drained with a slot in use")
+	}
+	s.release()
+	if !s.drain(0) {
+		t.Error("not drained")
+	}
+}

@@ -1,0 +1,156 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/umbel-go/umbel/protocol"
+)
+
+// state is how the run of a task ended.
+type state int
+
+const (
+	succeeded state = iota
+	failed
+	retried
+	rejected
+	ignored
+	revoked
+	interrupted // by shutdown or a lost claim
+)
+
+// outcome is the one value that the settling of a task starts from.
+type outcome struct {
+	state     state
+	result    protocol.Raw
+	exception *protocol.Exception
+	traceback string
+	requeue   bool      // rejected
+	eta       time.Time // retried
+	runtime   time.Duration
+	reason    string // revoked: "revoked", "expired" or "terminated"
+}
+
+// RetryError is returned by a task that wants to run again.
+type RetryError struct {
+	// Err is why; it is stored with state RETRY.
+	Err error
+	// Delay is the pause before the next run; 0 means the task's default.
+	Delay time.Duration
+}
+
+// Error describes the retry.
+func (e *RetryError) Error() string { return fmt.Sprintf("retry in %v: %v", e.Delay, e.Err) }
+
+// Unwrap returns the cause.
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// Retry makes the task run again after a delay (0: the default of its
+// registration), unless its retries are used up: then err is its failure.
+func Retry(err error, delay time.Duration) error { return &RetryError{Err: err, Delay: delay} }
+
+// RejectError is returned by a task that does not want its message.
+type RejectError struct {
+	Reason  string
+	Requeue bool
+}
+
+// Error describes the rejection.
+func (e *RejectError) Error() string { return "rejected: " + e.Reason }
+
+// Reject drops the message of a late-acknowledged task, or with requeue puts it
+// back on the queue.
+func Reject(reason string, requeue bool) error { return &RejectError{Reason: reason, Requeue: requeue} }
+
+// ErrIgnore is what Ignore returns.
+var ErrIgnore = errors.New("task result ignored")
+
+// Ignore ends a task without storing a result, as Celery's Ignore.
+func Ignore() error { return ErrIgnore }
+
+// ExceptionError is an error that names the Python class to raise.
+type ExceptionError struct{ Exception *protocol.Exception }
+
+// Error is the exception's message with its class.
+func (e *ExceptionError) Error() string { return e.Exception.Type + ": " + e.Exception.Error() }
+
+// Exception is an error that Python raises as the class named, looked up in the
+// module ("builtins", "ValueError"), with the arguments given.
+func Exception(module, class string, args ...any) error {
+	return &ExceptionError{&protocol.Exception{Module: module, Type: class, Args: args}}
+}
+
+// exceptionOf turns a Go error into what Python raises.
+func exceptionOf(err error) *protocol.Exception {
+	var e *ExceptionError
+	if errors.As(err, &e) {
+		return e.Exception
+	}
+	if errors.Is(err, ErrSoftLimit) {
+		return &protocol.Exception{Module: "billiard.exceptions", Type: "SoftTimeLimitExceeded"}
+	}
+	return protocol.NewException(err.Error())
+}
+
+// outcomeOf decides what a handler's return means. cause is why the task's
+// context ended, nil while it is alive.
+func outcomeOf(t *protocol.Task, opts options, value any, err, cause error, now time.Time) outcome {
+	var retry *RetryError
+	var reject *RejectError
+	switch {
+	case err == nil:
+		raw, merr := protocol.Marshal(value)
+		if merr != nil {
+			return failure(fmt.Errorf("result cannot be stored: %w", merr))
+		}
+		return outcome{state: succeeded, result: raw}
+	case errors.Is(cause, ErrRevoked):
+		return outcome{state: revoked, reason: "terminated"}
+	case errors.Is(cause, ErrShutdown), errors.Is(cause, ErrClaimLost):
+		return outcome{state: interrupted, exception: workerLost(cause)}
+	case errors.Is(err, context.Canceled) && errors.Is(cause, ErrSoftLimit):
+		return failure(ErrSoftLimit)
+	case errors.Is(err, ErrIgnore):
+		return outcome{state: ignored}
+	case errors.As(err, &reject):
+		return outcome{state: rejected, requeue: reject.Requeue, exception: &protocol.Exception{
+			Module: "celery.exceptions", Type: "Reject", Args: []any{reject.Reason, reject.Requeue}}}
+	case errors.As(err, &retry):
+		return retryOutcome(t, opts, retry, now)
+	}
+	return failure(err)
+}
+
+func failure(err error) outcome {
+	return outcome{state: failed, exception: exceptionOf(err), traceback: fmt.Sprintf("%T: %v\n", err, err)}
+}
+
+// retryOutcome holds to the limit of retries: beyond it the cause is the
+// failure.
+func retryOutcome(t *protocol.Task, opts options, r *RetryError, now time.Time) outcome {
+	if opts.maxRetries >= 0 && t.Retries >= opts.maxRetries {
+		if r.Err != nil {
+			return failure(r.Err)
+		}
+		return failure(Exception("celery.exceptions", "MaxRetriesExceededError",
+			fmt.Sprintf("Can't retry %s[%s] args:%s kwargs:%s", t.Name, t.ID, t.ArgsRepr, t.KwargsRepr)))
+	}
+	delay := r.Delay
+	if delay <= 0 {
+		delay = opts.retryDelay
+	}
+	o := outcome{state: retried, eta: now.Add(delay)}
+	cause := r.Err
+	if cause == nil {
+		cause = errors.New("retry")
+	}
+	o.exception, o.traceback = exceptionOf(cause), fmt.Sprintf("%T: %v\n", cause, cause)
+	return o
+}
+
+func workerLost(cause error) *protocol.Exception {
+	return &protocol.Exception{Module: "billiard.exceptions", Type: "WorkerLostError", Args: []any{cause.Error()}}
+}

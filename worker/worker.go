@@ -1,0 +1,254 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/umbel-go/umbel/backend"
+	"github.com/umbel-go/umbel/broker"
+	"github.com/umbel-go/umbel/client"
+	"github.com/umbel-go/umbel/protocol"
+)
+
+// Config configures a Worker. Broker is required; everything else has Celery's
+// default.
+type Config struct {
+	Broker broker.Broker
+	// Backend is where results go; nil stores none.
+	Backend backend.Backend
+	// Queues to consume; empty means client.DefaultQueue.
+	Queues []broker.Queue
+	// Concurrency is how many tasks run at once; 0 means the number of CPUs.
+	Concurrency int
+	// Name is the node name, in which %h stands for the host, %n for the part
+	// before its first dot and %d for the rest; "" means "umbel@%h".
+	Name string
+	// AcksLate is the default of the registrations' option.
+	AcksLate bool
+	// TaskEvents sends task events from the start (celery worker -E); a monitor
+	// can switch them at any time.
+	TaskEvents bool
+	// Heartbeat is the pause between worker-heartbeat events; 0 means 2 s.
+	Heartbeat time.Duration
+	// DrainTimeout bounds a warm shutdown; 0 waits for every running task. When
+	// it passes, contexts end with ErrShutdown.
+	DrainTimeout time.Duration
+	// Queue and Route are where follow-up tasks go that name no queue; see
+	// client.Config.
+	Queue string
+	Route func(task string) string
+	// ResultExpires is how long results are kept; 0 means 24 h, negative for
+	// ever.
+	ResultExpires time.Duration
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Worker takes tasks off queues and runs them.
+type Worker struct {
+	cfg      Config
+	name     string
+	log      *slog.Logger
+	client   *client.Client
+	registry map[string]*registration
+	events   *events
+	active   *activeSet
+	foreign  *foreign
+	revoked  *revokedSet
+	started  time.Time
+
+	accepted atomic.Int64 // tasks started since the worker was
+	totals   sync.Map     // task name -> *atomic.Int64
+	consumer atomic.Pointer[broker.Consumer]
+	online   chan struct{} // closed once the first claim may happen
+	ready    sync.Once
+	stop     chan struct{} // closed by a remote shutdown
+	stopOnce sync.Once
+}
+
+// New returns a worker. It starts nothing.
+func New(cfg Config) *Worker {
+	if len(cfg.Queues) == 0 {
+		cfg.Queues = []broker.Queue{{Name: client.DefaultQueue}}
+	}
+	if cfg.Concurrency <= 0 {
+		cfg.Concurrency = runtime.NumCPU()
+	}
+	if cfg.Heartbeat <= 0 {
+		cfg.Heartbeat = 2 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	w := &Worker{
+		cfg: cfg, name: nodeName(cfg.Name), registry: map[string]*registration{},
+		active: newActiveSet(), revoked: newRevokedSet(),
+		online: make(chan struct{}), stop: make(chan struct{}), started: time.Now(),
+	}
+	w.log = cfg.Logger.With("worker", w.name)
+	w.client = client.New(client.Config{
+		Broker: cfg.Broker, Backend: cfg.Backend, Queue: cfg.Queue, Route: cfg.Route, Name: w.name,
+	})
+	w.events = newEvents(w)
+	w.foreign = newForeign(w.askRegistered)
+	w.registerBuiltins()
+	return w
+}
+
+// nodeName expands Celery's %h, %n and %d.
+func nodeName(pattern string) string {
+	if pattern == "" {
+		pattern = "umbel@%h"
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	short, domain, _ := strings.Cut(host, ".")
+	name := strings.NewReplacer("%h", host, "%n", short, "%d", domain, "%%", "%").Replace(pattern)
+	if !strings.Contains(name, "@") {
+		name += "@" + host
+	}
+	return name
+}
+
+// Name is the node name.
+func (w *Worker) Name() string { return w.name }
+
+// Client sends tasks under the worker's name and clock.
+func (w *Worker) Client() *client.Client { return w.client }
+
+// Online is closed when the worker consumes its queues.
+func (w *Worker) Online() <-chan struct{} { return w.online }
+
+// Run consumes until ctx ends or a remote shutdown arrives, then stops warmly:
+// no new task, running ones finish within DrainTimeout, unstarted messages go
+// back. It returns nil after a shutdown and an error when the worker cannot
+// work at all. Connection losses are survived. Run is called once.
+func (w *Worker) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w.started = time.Now()
+	// What must outlive the consuming: events of the last tasks, replies.
+	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	wg.Go(func() { w.events.run(side) })
+	wg.Go(func() { w.mailbox(side) })
+	wg.Go(func() { w.foreign.run(side) })
+	wg.Go(func() {
+		select {
+		case <-w.stop:
+			cancel(ErrShutdown)
+		case <-ctx.Done():
+		}
+	})
+	err := w.consume(ctx)
+	cancel(ErrShutdown)
+	stopSide()
+	wg.Wait()
+	if err != nil {
+		return fmt.Errorf("worker %s: %w", w.name, err)
+	}
+	return nil
+}
+
+// Stop begins a warm shutdown, as the remote command does.
+func (w *Worker) Stop() { w.stopOnce.Do(func() { close(w.stop) }) }
+
+// consume claims messages for free slots until ctx ends, then drains.
+func (w *Worker) consume(ctx context.Context) error {
+	c, err := w.open(ctx)
+	if err != nil || c == nil {
+		return err
+	}
+	w.consumer.Store(&c)
+	w.ready.Do(func() { close(w.online) })
+	// The tasks' context survives ctx: a warm shutdown lets them finish.
+	run, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abandon(nil)
+	slots := newSlots(w.cfg.Concurrency)
+	w.claimLoop(ctx, run, c, slots)
+	w.log.Info("warm shutdown: waiting for running tasks", "active", w.active.len())
+	if !slots.drain(w.cfg.DrainTimeout) {
+		w.log.Warn("drain deadline passed, interrupting running tasks", "active", w.active.len())
+		abandon(ErrShutdown)
+		slots.drain(settleTimeout)
+	}
+	closing, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer done()
+	if err := c.Close(closing); err != nil {
+		w.log.Warn("close consumer", "error", err)
+	}
+	return nil
+}
+
+// open starts consuming, waiting for a broker that is not there yet. A nil
+// consumer without an error means that ctx ended first.
+func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
+	var pause broker.Backoff
+	for {
+		c, err := w.cfg.Broker.Consume(ctx, broker.ConsumeOptions{
+			Worker: w.name, Queues: w.cfg.Queues, Prefetch: w.cfg.Concurrency,
+		})
+		switch {
+		case err == nil:
+			return c, nil
+		case ctx.Err() != nil:
+			return nil, nil
+		case !lost(err):
+			return nil, err
+		}
+		w.log.Error("cannot reach the broker, trying again", "error", err)
+		if !pause.Wait(ctx) {
+			return nil, nil
+		}
+	}
+}
+
+func (w *Worker) claimLoop(ctx, run context.Context, c broker.Consumer, s *slots) {
+	var pause broker.Backoff
+	for {
+		free, ok := s.wait(ctx)
+		if !ok {
+			return
+		}
+		deliveries, err := c.Claim(ctx, free)
+		for _, d := range deliveries {
+			s.take()
+			go func() {
+				defer s.release()
+				w.handle(run, d)
+			}()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			pause.Reset()
+			continue
+		case errors.Is(err, broker.ErrClosed):
+			return
+		}
+		w.log.Error("cannot take messages, trying again", "error", err)
+		if !pause.Wait(ctx) {
+			return
+		}
+	}
+}
+
+func lost(err error) bool {
+	return errors.Is(err, broker.ErrConnection) || errors.Is(err, broker.ErrReadOnly) || errors.Is(err, backend.ErrConnection)
+}
+
+// askRegistered is one round of remote inspection for foreign.
+func (w *Worker) askRegistered(ctx context.Context) (map[string]protocol.Raw, error) {
+	return w.client.Inspect(ctx, "registered", protocol.Object{{Name: "builtins", Value: true}}, client.ControlOptions{})
+}
