@@ -64,12 +64,10 @@ type Watch interface {
 
 // Chorder is implemented by backends that can join chords by themselves.
 type Chorder interface {
-	// PrepareChord clears the claim of a former run under the same id. The
-	// sender calls it before the first header message: parts that finish while
-	// an old claim says "done" would be dropped, and the chord would hang.
-	PrepareChord(ctx context.Context, group string) error
-	// StartChord writes the size of a chord before its last header message is
-	// published, and clears the claim of a former run under the same id.
+	// StartChord writes the size of a chord and clears the claim of a former
+	// run under the same id. The sender calls it before the first header
+	// message: parts that finish while an old claim says "done" would be
+	// dropped, and the chord would hang.
 	StartChord(ctx context.Context, group string, size int) error
 	// AddPart records a finished header member. It returns a non-nil ChordJoin
 	// to the one caller that must now run the body.

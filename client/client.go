@@ -91,8 +91,9 @@ func (c *Client) Publish(ctx context.Context, sigs ...protocol.Signature) error 
 	return c.carryOut(ctx, all)
 }
 
-// Parent is the running task that a signature is applied from.
-type Parent struct{ RootID, ID string }
+// Parent is the running task that a signature is applied from. Its ReplyTo makes
+// the results of its children go to whoever waits for its own.
+type Parent struct{ RootID, ID, ReplyTo string }
 
 // Apply is Send for a worker: it prepends args, overrides options and makes the
 // messages children of the running task.
@@ -107,9 +108,9 @@ func (c *Client) Apply(ctx context.Context, sig protocol.Signature, args []any, 
 func (c *Client) env(parent Parent) protocol.Env {
 	env := protocol.Env{
 		NewID: uuid.NewString, Now: time.Now(), Origin: c.cfg.Name,
-		RootID: parent.RootID, ParentID: parent.ID,
+		RootID: parent.RootID, ParentID: parent.ID, ReplyTo: parent.ReplyTo,
 	}
-	if c.cfg.Backend != nil {
+	if parent.ID == "" && c.cfg.Backend != nil {
 		env.ReplyTo = c.cfg.Backend.ReplyTo()
 	}
 	return env

@@ -1,5 +1,7 @@
 package dag
 
+import "slices"
+
 // Plan is the graph of a definition by node index.
 type Plan struct {
 	// Prev and Next hold the direct dependencies and successors of each node.
@@ -60,8 +62,8 @@ func (p *Plan) sort() []int {
 	return order
 }
 
-// cycle returns the indexes of one cycle in the direction of the edges, nil when
-// there is none.
+// cycle returns the indexes of one cycle in the direction of the edges, beginning
+// with the lowest, nil when there is none.
 func (p *Plan) cycle() []int {
 	if len(p.Order) == len(p.Prev) {
 		return nil
@@ -92,11 +94,9 @@ func (p *Plan) cycle() []int {
 			}
 		}
 	}
-	out := make([]int, len(walk))
-	for i, n := range walk {
-		out[len(walk)-1-i] = n
-	}
-	return out
+	slices.Reverse(walk)
+	first := slices.Index(walk, slices.Min(walk))
+	return slices.Concat(walk[first:], walk[:first])
 }
 
 // ancestors reports, for one node, every node that it waits for, directly or not.

@@ -124,7 +124,7 @@ func (x *expander) expand(n ast.Node, depth int) ast.Node {
 			n.Values[i] = x.expand(v, depth+1)
 		}
 	case *ast.TagNode:
-		n.Value = x.expand(n.Value, depth+1)
+		x.err = at(n.Start, "YAML tags are not supported here")
 	}
 	return n
 }

@@ -2,8 +2,10 @@ package dag
 
 import (
 	"encoding/json"
+	"regexp"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/umbel-go/umbel/protocol"
 )
@@ -36,6 +38,10 @@ func (d *Duration) UnmarshalYAML(n ast.Node) error {
 	return nil
 }
 
+// wholeNumber is a plain scalar that the YAML package takes for a string only
+// because it is too large for its integers.
+var wholeNumber = regexp.MustCompile(`^-?[1-9][0-9]{18,}$`)
+
 // jsonTree builds the values that protocol.Marshal writes.
 func jsonTree(n ast.Node) (any, error) {
 	switch n := n.(type) {
@@ -44,6 +50,9 @@ func jsonTree(n ast.Node) (any, error) {
 	case *ast.BoolNode:
 		return n.Value, nil
 	case *ast.StringNode:
+		if t := n.GetToken(); t.Type == token.StringType && wholeNumber.MatchString(t.Value) {
+			return json.Number(t.Value), nil
+		}
 		return n.Value, nil
 	case *ast.LiteralNode:
 		return n.Value.Value, nil

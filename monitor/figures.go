@@ -2,8 +2,6 @@ package monitor
 
 import (
 	"context"
-	"encoding/json"
-	"time"
 
 	"github.com/umbel-go/umbel/monitor/metrics"
 	"github.com/umbel-go/umbel/protocol"
@@ -44,41 +42,4 @@ func (w *Worker) figures() metrics.WorkerFigures {
 		Active: protocol.Float(w.Active), HasActive: w.Active != "",
 		Concurrency: float64(w.Concurrency()), Queues: w.Queues(),
 	}
-}
-
-// Pool is the pool of the worker's stats, nil when it is unknown.
-func (w *Worker) Pool() protocol.Raw {
-	fields, err := protocol.SplitObject(w.Inspect.Answers["stats"])
-	if err != nil {
-		return nil // never answered
-	}
-	for _, f := range fields {
-		if f.Name == "pool" {
-			return f.Value
-		}
-	}
-	return nil
-}
-
-// Concurrency is how many tasks the worker can run at once, 0 when it is
-// unknown.
-func (w *Worker) Concurrency() int {
-	o, err := protocol.DecodeObject(w.Pool())
-	if err != nil {
-		return 0
-	}
-	v, _ := o.Get("max-concurrency")
-	n, _ := v.(json.Number)
-	return int(protocol.Float(n))
-}
-
-// lost is for how long events were lost so far.
-func (l *link) lost() (total time.Duration) {
-	for _, g := range l.snapshot().Gaps {
-		if g.To.IsZero() {
-			g.To = l.now()
-		}
-		total += g.To.Sub(g.From)
-	}
-	return total
 }

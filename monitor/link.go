@@ -31,17 +31,20 @@ type link struct {
 
 	mu     sync.Mutex
 	status BrokerStatus
-	open   int // index+1 of the gap that lasts, 0 for none
+	open   int           // index+1 of the gap that lasts, 0 for none
+	closed time.Duration // length of all gaps that ended
 }
 
-// up records a new connection and reports whether it ended a gap.
+// up records a new connection.
 func (l *link) up() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
 	l.status.Connected, l.status.Since, l.status.Error = true, now, ""
 	if l.open > 0 {
-		l.status.Gaps[l.open-1].To = now
+		gap := &l.status.Gaps[l.open-1]
+		gap.To = now
+		l.closed += now.Sub(gap.From)
 		l.open = 0
 	}
 }
@@ -75,6 +78,16 @@ func (l *link) addGap(g Gap) {
 		l.status.Gaps = append([]Gap(nil), l.status.Gaps[over:]...)
 		l.open = max(0, l.open-over)
 	}
+}
+
+// lost is for how long no connection followed events, so far.
+func (l *link) lost() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open > 0 {
+		return l.closed + l.now().Sub(l.status.Gaps[l.open-1].From)
+	}
+	return l.closed
 }
 
 func (l *link) snapshot() BrokerStatus {

@@ -57,6 +57,8 @@ type Config struct {
 	// Queues are shown where no worker told what it consumes from; empty means
 	// "celery".
 	Queues []string
+	// Version of the program, for /api/stats.
+	Version string
 	// Metrics tunes the metrics.
 	Metrics metrics.Config
 	// Now is the clock; nil means time.Now.
@@ -150,6 +152,9 @@ func (m *Monitor) Stop() error {
 	}
 	return nil
 }
+
+// Version is that of the program, "" when it was not told.
+func (m *Monitor) Version() string { return m.cfg.Version }
 
 // Metrics are the monitor's Prometheus metrics.
 func (m *Monitor) Metrics() *metrics.Metrics { return m.metrics }

@@ -34,7 +34,8 @@ func (m *Monitor) Stats(ctx context.Context, broker string) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	states := m.StateCounts(ctx, s.Name)
+	s.sync(ctx)
+	states := s.store.States(s.id)
 	out := Stats{
 		Active: states[state.Started], Received: states[state.Received], Failed: states[state.Failure],
 		Succeeded: states[state.Success], Retried: states[state.Retry],

@@ -124,23 +124,22 @@ func (m *Monitor) Task(ctx context.Context, broker, id string) (t Task, ok bool,
 	return Task{found, children[id]}, true, err
 }
 
-// TaskTypes are the names of all stored tasks of a broker, sorted; none for an
-// unknown broker.
-func (m *Monitor) TaskTypes(ctx context.Context, broker string) []string {
+// TaskTypes are the names of all tasks of a broker as of the last commit, sorted;
+// none for an unknown broker.
+func (m *Monitor) TaskTypes(broker string) []string {
 	s, err := m.source(broker)
 	if err != nil {
 		return nil
 	}
-	s.sync(ctx)
 	return s.store.TaskTypes(s.id)
 }
 
-// StateCounts is how many stored tasks of a broker are in each state.
-func (m *Monitor) StateCounts(ctx context.Context, broker string) map[string]int {
+// StateCounts is how many tasks of a broker are in each state as of the last
+// commit, which is a quarter of a second old at most.
+func (m *Monitor) StateCounts(broker string) map[string]int {
 	s, err := m.source(broker)
 	if err != nil {
 		return nil
 	}
-	s.sync(ctx)
 	return s.store.States(s.id)
 }

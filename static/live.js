@@ -19,7 +19,7 @@ export function startLive(store, refresh) {
 
   function tell(state) {
     button.dataset.state = state;
-    button.querySelector("span").textContent = button.dataset[`${state}Text`];
+    button.querySelector("span").textContent = button.dataset[`${state}Text`] ?? button.dataset.liveText;
   }
 
   async function look() {
@@ -94,7 +94,7 @@ export function startLive(store, refresh) {
   function toggle() {
     paused = !paused;
     store.set("umbel-paused", paused ? "1" : "");
-    if (paused) { disconnect(); tell("paused"); } else { tell("lost"); connect(); look(); }
+    if (paused) { disconnect(); tell("paused"); } else { tell("idle"); connect(); look(); }
   }
 
   // A hidden tab gives its connection back: browsers allow six for one host.
@@ -104,7 +104,7 @@ export function startLive(store, refresh) {
   });
   button.hidden = false;
   button.addEventListener("click", toggle);
-  tell(paused ? "paused" : "lost");
+  tell(paused ? "paused" : "idle");
   connect();
   return { toggle };
 }

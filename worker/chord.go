@@ -42,7 +42,8 @@ func (w *Worker) joinChord(ctx context.Context, t *protocol.Task, join *backend.
 		}
 		values[i] = p.Value
 	}
-	held, err := join.Extend(ctx)
+	var held bool
+	err := w.retry(ctx, func() (err error) { held, err = join.Extend(ctx); return err })
 	if err != nil || !held {
 		return err // somebody else publishes the body
 	}
@@ -50,7 +51,8 @@ func (w *Worker) joinChord(ctx context.Context, t *protocol.Task, join *backend.
 		w.log.Error("cannot send the body of a chord", "chord", t.Group, "error", err)
 		return w.failChord(ctx, t, join, protocol.ChordError("Callback error: "+err.Error()))
 	}
-	return join.Done(ctx)
+	// Repeated by itself: repeating the whole part would publish the body again.
+	return w.retry(ctx, func() error { return join.Done(ctx) })
 }
 
 // failChord stores the failure under the body's id and those of the steps after
@@ -66,5 +68,5 @@ func (w *Worker) failChord(ctx context.Context, t *protocol.Task, join *backend.
 			return err
 		}
 	}
-	return join.Failed(ctx)
+	return w.retry(ctx, func() error { return join.Failed(ctx) })
 }

@@ -106,7 +106,7 @@ func (w *Worker) apply(ctx context.Context, t *protocol.Task, sig protocol.Signa
 		root = t.ID
 	}
 	opts = append(opts, protocol.Field{Name: "root_id", Value: root}, protocol.Field{Name: "parent_id", Value: t.ID})
-	return w.client.Apply(ctx, sig, args, opts, client.Parent{RootID: root, ID: t.ID})
+	return w.client.Apply(ctx, sig, args, opts, client.Parent{RootID: root, ID: t.ID, ReplyTo: t.ReplyTo})
 }
 
 func (w *Worker) settleFailure(ctx context.Context, t *protocol.Task, reg *registration, out outcome) error {

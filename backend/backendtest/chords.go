@@ -23,9 +23,6 @@ func newChord(t *testing.T, f *fixture, size int) *chord {
 		t.Fatalf("%T is no backend.Chorder", f.worker)
 	}
 	c := &chord{f, chorder, newID()}
-	if err := chorder.PrepareChord(f.ctx, c.group); err != nil {
-		t.Fatalf("prepare: %v", err)
-	}
 	if size > 0 {
 		c.start(t, size)
 	}
@@ -181,11 +178,8 @@ func chordAgain(t *testing.T, f *fixture) {
 	one, two := newID(), newID()
 	c.pending(t, 0, success(one, "0"))
 	c.done(t, c.last(t, 1, success(two, "1"), "0", "1"))
-	if err := c.chorder.PrepareChord(c.ctx, c.group); err != nil {
-		t.Fatalf("prepare: %v", err)
-	}
-	c.pending(t, 0, success(one, "2"))
 	c.start(t, 2)
+	c.pending(t, 0, success(one, "2"))
 	c.done(t, c.last(t, 1, success(two, "3"), "2", "3"))
 }
 

@@ -11,18 +11,10 @@ import (
 	"github.com/umbel-go/umbel/protocol"
 )
 
-// PrepareChord clears the claim of a former run under the same group id.
-func (b *Backend) PrepareChord(ctx context.Context, group string) error {
-	if _, err := b.do(ctx, "DEL", b.groupKey(group)+claimSuffix); err != nil {
-		return fmt.Errorf("prepare chord %s: %w", group, err)
-	}
-	return nil
-}
-
-// StartChord writes the chord's size, right before its last header message is
-// published. Like Celery it also clears the claim once more; a sender that only
-// does this, and not PrepareChord, loses the parts of a second run that finish
-// before it.
+// StartChord clears the claim of a former run under the same group id and writes
+// the chord's size, before any of its parts can arrive. (Celery does both only
+// before its last header message, and so loses the parts of a second run that
+// finish earlier.)
 func (b *Backend) StartChord(ctx context.Context, group string, size int) error {
 	key := b.groupKey(group)
 	err := b.transaction(ctx,

@@ -153,9 +153,6 @@ func TestChordWithPython(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if err := b.PrepareChord(bounded(t), "h"); err != nil {
-				t.Fatal(err)
-			}
 			if err := b.StartChord(bounded(t), "h", 2); err != nil {
 				t.Fatal(err)
 			}

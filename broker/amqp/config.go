@@ -70,11 +70,11 @@ func (e *endpoint) publicURL() string {
 }
 
 // errBadURL hides what net/url says, since that quotes parts of the password.
-var errBadURL = errors.New("broker URL: not of the form amqp://user:password@host:port/vhost; percent-encode reserved characters in user, password and vhost (/ is %2F, @ is %40, : is %3A)")
+var errBadURL = errors.New("RabbitMQ URL cannot be read: write it as amqp://user:password@host:port/vhost and percent-encode reserved characters in user, password and vhost (/ is %2F, @ is %40, : is %3A)")
 
 func parseURL(cfg Config) (*endpoint, error) {
 	if strings.Contains(cfg.URL, ";") {
-		return nil, errors.New("broker URL: several addresses separated by \";\" are not supported on RabbitMQ; give the address of one node or of a load balancer")
+		return nil, errors.New("several addresses separated by \";\" are not supported on RabbitMQ; give the address of one node or of a load balancer")
 	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
@@ -86,7 +86,7 @@ func parseURL(cfg Config) (*endpoint, error) {
 	case "amqps":
 		e.port, e.tls = defaultPortTLS, &tls.Config{MinVersion: tls.VersionTLS12}
 	default:
-		return nil, errors.New("broker URL: the scheme of a RabbitMQ URL is amqp, amqps or pyamqp")
+		return nil, errors.New("the scheme of a RabbitMQ URL is amqp, amqps or pyamqp")
 	}
 	if e.host == "" {
 		e.host = "localhost"
@@ -117,7 +117,7 @@ func (e *endpoint) options(cfg Config, u *url.URL) error {
 	if text := query.Get("heartbeat"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
-			return fmt.Errorf("broker URL: heartbeat=%q is not a number of seconds", text)
+			return fmt.Errorf("heartbeat=%q in the RabbitMQ URL is not a number of seconds", text)
 		}
 		e.heartbeat = time.Duration(seconds) * time.Second
 	}
@@ -142,11 +142,11 @@ func loadTLS(c *tls.Config, query url.Values) error {
 	if path := query.Get("cacertfile"); path != "" {
 		pem, err := os.ReadFile(path)
 		if err != nil {
-			return fmt.Errorf("broker URL: read cacertfile: %w", err)
+			return fmt.Errorf("RabbitMQ URL: read cacertfile: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("broker URL: cacertfile %s holds no PEM certificate", path)
+			return fmt.Errorf("RabbitMQ URL: cacertfile %s holds no PEM certificate", path)
 		}
 	}
 	cert, key := query.Get("certfile"), query.Get("keyfile")
@@ -155,7 +155,7 @@ func loadTLS(c *tls.Config, query url.Values) error {
 	}
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
-		return fmt.Errorf("broker URL: certfile and keyfile: %w", err)
+		return fmt.Errorf("RabbitMQ URL: certfile and keyfile: %w", err)
 	}
 	c.Certificates = []tls.Certificate{pair}
 	return nil

@@ -107,6 +107,33 @@ func TestParkWhileConnectionsBreak(t *testing.T) {
 	}
 }
 
+// TestEarlyWhilePublishingIsDown has a message come out of its bucket too early,
+// as with clocks that differ, while it cannot be parked again.
+func TestEarlyWhilePublishingIsDown(t *testing.T) {
+	url := testenv.AMQP(t)
+	producer := newBroker(t, url)
+	p := newProxy(t, url)
+	b := newBroker(t, url)
+	broken, err := parseURL(Config{URL: p.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.publishing = newLink(broken, "broken")
+	c := newConsumer(t, b, 1, "q")
+	p.setDown(true)
+	until := time.Now().Add(2500 * time.Millisecond)
+	m := protocol.NewMessage(protocol.Object{{Name: headerUntil, Value: strconv.FormatInt(until.UnixMilli(), 10)}}, []byte("a"))
+	if err := producer.Publish(t.Context(), broker.Publishing{RoutingKey: "q", Message: m}); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyReady(t, producer, "q", 0)
+	p.setDown(false)
+	eventuallyReady(t, producer, bucketFor("q", until, until.Add(-time.Second)).name, 1)
+	if d := claimOne(t, c); body(d) != "a" || time.Until(until) > time.Millisecond {
+		t.Errorf("got %s %v before its time", body(d), time.Until(until))
+	}
+}
+
 func TestDeadLetterHeaders(t *testing.T) {
 	b := newBroker(t, testenv.AMQP(t))
 	c := newConsumer(t, b, 1, "q")

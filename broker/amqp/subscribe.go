@@ -155,7 +155,7 @@ func (sub *subscription) over() error {
 	if sub.life.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, broker.ErrClosed)
 	}
-	var why error = errors.New("RabbitMQ cancelled the consumer; was the queue deleted?")
+	why := errors.New("RabbitMQ cancelled the consumer; was the queue deleted?")
 	select {
 	case e := <-sub.lost:
 		if why = amqp091.ErrClosed; e != nil {

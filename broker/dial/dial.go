@@ -3,6 +3,7 @@
 package dial
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,14 +13,14 @@ import (
 )
 
 // Known are the URL schemes that Open understands, as kombu spells them.
-var Known = []string{"redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp"}
+var Known = []string{"redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp", "librabbitmq"}
 
 // Open returns the driver for a broker URL with the driver's defaults. Nothing is
 // connected yet: the error is about the URL, and never shows its password.
 func Open(url string) (broker.Broker, error) {
-	scheme, rest, found := strings.Cut(url, "://")
+	scheme, _, found := strings.Cut(url, "://")
 	if !found {
-		return nil, fmt.Errorf("broker URL has no scheme: write it as redis://host:6379/0 or amqp://user:password@host:5672/vhost")
+		return nil, errors.New("broker URL has no scheme: write it as redis://host:6379/0 or amqp://user:password@host:5672/vhost")
 	}
 	switch scheme {
 	case "redis", "rediss", "redis+socket", "sentinel":
@@ -28,10 +29,7 @@ func Open(url string) (broker.Broker, error) {
 			return nil, fmt.Errorf("broker URL: %w", err)
 		}
 		return b, nil
-	case "amqp", "amqps", "pyamqp":
-		if scheme == "pyamqp" {
-			url = "amqp://" + rest
-		}
+	case "amqp", "amqps", "pyamqp", "librabbitmq":
 		b, err := amqp.New(amqp.Config{URL: url})
 		if err != nil {
 			return nil, fmt.Errorf("broker URL: %w", err)

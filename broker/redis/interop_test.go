@@ -29,6 +29,14 @@ func pythonWorker(t *testing.T, url string, visibility int) *testenv.Process {
 	})
 }
 
+// script runs the app as a program.
+func script(t *testing.T, url string, args ...string) *testenv.Process {
+	t.Helper()
+	cmd := testenv.PythonCommand(t, python, "testdata/shared.py", args...)
+	cmd.Env = append(cmd.Env, "CELERY_BROKER_URL="+url)
+	return testenv.Start(t, cmd)
+}
+
 // sendPython sends tasks for shared.run as Go does.
 func sendPython(t *testing.T, b *redis.Broker, seconds float64, names ...string) {
 	t.Helper()
@@ -85,8 +93,7 @@ func TestPythonSharesQueue(t *testing.T) {
 	b := open(t, redis.Config{URL: url})
 	defer b.Close()
 	c := consumeCelery(t, b, 1)
-	sender := testenv.StartPython(t, python, "testdata/shared.py", "send", fmt.Sprint(n))
-	_ = sender
+	script(t, url, "send", fmt.Sprint(n))
 	seen := map[string]int{}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -190,7 +197,7 @@ func TestPythonControl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := testenv.StartPython(t, python, "testdata/shared.py", "ping", node)
+	client := script(t, url, "ping", node)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	m, err := requests.Next(ctx)
@@ -233,14 +240,21 @@ func TestAskPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Publish(t.Context(), broker.Publishing{Exchange: protocol.ControlExchange, Kind: broker.Fanout, Message: m}); err != nil {
-		t.Fatal(err)
-	}
+	// A worker that says it is ready subscribes a moment later.
+	testenv.Eventually(t, 20*time.Second, func() error {
+		if err := b.Publish(t.Context(), broker.Publishing{Exchange: protocol.ControlExchange, Kind: broker.Fanout, Message: m}); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		reply, err := replies.Next(ctx)
+		if err == nil && !strings.Contains(string(reply.Body), `"ok": "pong"`) {
+			err = fmt.Errorf("reply %s", reply.Body)
+		}
+		return err
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if m, err = replies.Next(ctx); err != nil || !strings.Contains(string(m.Body), `"ok": "pong"`) {
-		t.Fatalf("reply %v, %v", m, err)
-	}
 	if m, err = events.Next(ctx); err != nil || m.Properties.RoutingKey != "worker.heartbeat" {
 		t.Fatalf("event %v, %v", m, err)
 	}

@@ -2,9 +2,11 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/umbel-go/umbel/broker"
@@ -33,32 +35,40 @@ end
 return gone
 `)
 
-// renew is one heartbeat. It also keeps the idle connection in use, so that a
-// broken one is found before a settlement needs it.
-func (c *consumer) renew(w *writer) {
+// heartbeat renews all claims, a second time at once when the connection turns
+// out to be broken: the lease leaves no time to wait for the next beat.
+func (c *consumer) heartbeat(w *writer) {
+	err := c.renew(w)
+	if errors.Is(err, broker.ErrConnection) {
+		err = c.renew(w)
+	}
+	if err != nil && c.ctx.Err() == nil {
+		slog.WarnContext(c.ctx, "claims not renewed, others may return them", "error", err, "lease", c.b.cfg.Lease)
+	}
+}
+
+func (c *consumer) renew(w *writer) error {
 	conn, err := w.open(c.ctx, c.b)
 	if err != nil {
-		c.heartbeatFailed(err)
-		return
+		return err
 	}
+	defer w.check()
 	k := c.b.keys
 	for tags := range slices.Chunk(c.held(), maxClaim) {
 		args := redis.Args{k.unacked(), k.unackedIndex(), k.claims()}.AddFlat(tags)
 		gone, err := redis.Strings(renewScript.Do(conn, args...))
 		if err != nil {
-			c.heartbeatFailed(wrap("renew claims", err))
-			break
+			return wrap("renew claims", err)
 		}
 		c.lose(gone)
 	}
-	w.check()
+	return nil
 }
 
-func (c *consumer) heartbeatFailed(err error) {
-	if c.ctx.Err() == nil {
-		slog.WarnContext(c.ctx, "claims not renewed, others may return them", "error", err, "lease", c.b.cfg.Lease)
-	}
-}
+// minWriterTimeout is the least time that the server has to answer a settlement
+// or a heartbeat. Otherwise it is half a lease, so that a half-open connection
+// is replaced before the claims are lost with it.
+const minWriterTimeout = time.Second
 
 // writer is a connection that is dialled when needed and dropped when broken.
 type writer struct{ conn redis.Conn }
@@ -70,7 +80,9 @@ func (w *writer) open(ctx context.Context, b *Broker) (redis.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, broker.ErrClosed
 	}
-	conn, err := b.opts.Dial(ctx)
+	opts := b.opts
+	opts.Timeout = min(opts.Timeout, max(b.cfg.Lease/2, minWriterTimeout))
+	conn, err := opts.Dial(ctx)
 	if err != nil {
 		return nil, wrap("settle", err)
 	}

@@ -140,10 +140,14 @@ func (b *Broker) Close() error {
 	return b.pool.Close()
 }
 
-// with runs f on a pooled connection and says in errors what was being done.
+// with runs f on a pooled connection and says in errors what was being done. The
+// end of ctx does not interrupt f, whose commands redisx bounds to 10 s.
 func (b *Broker) with(ctx context.Context, doing string, f func(redis.Conn) error) error {
 	if b.ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, broker.ErrClosed)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	}
 	conn, err := b.pool.GetContext(ctx)
 	if err != nil {

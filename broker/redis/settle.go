@@ -125,7 +125,7 @@ func (c *consumer) settleLoop() {
 		case op := <-c.ops:
 			c.flush(&w, c.collect(op))
 		case <-beat.C:
-			c.renew(&w)
+			c.heartbeat(&w)
 		case <-c.ctx.Done():
 			c.refuse()
 			return

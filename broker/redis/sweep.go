@@ -164,8 +164,19 @@ func (c *consumer) sweepExpired(ctx context.Context) error {
 	}))
 }
 
-// restoreStale returns claims whose age in the zset exceeds the limit.
+// restoreStale returns all claims whose age in the zset exceeds the limit.
 func (c *consumer) restoreStale(ctx context.Context, zset string, age time.Duration) (int, error) {
+	for total := 0; ; {
+		n, err := c.restoreSome(ctx, zset, age)
+		total += n
+		if err != nil || n < sweepLimit || c.open.Err() != nil {
+			return total, err
+		}
+		c.b.pace.wait()
+	}
+}
+
+func (c *consumer) restoreSome(ctx context.Context, zset string, age time.Duration) (int, error) {
 	k, restored := c.b.keys, 0
 	err := c.b.with(ctx, "restore claims", func(conn redis.Conn) error {
 		found, err := redis.ByteSlices(staleScript.Do(conn, zset, k.unacked(), k.unackedIndex(),

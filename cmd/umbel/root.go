@@ -34,6 +34,10 @@ func newRoot() *cobra.Command {
 		Short:         "Celery-compatible worker, Flower-compatible monitor and workflows in one program",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          knownCommand,
+
+		SuggestionsMinimumDistance: 2,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return g.prepare(cmd.ErrOrStderr())
 		},
@@ -49,6 +53,19 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(newUp(g), newWorker(g), newMonitor(g), newCall(g), newVersion())
 	return root
+}
+
+// knownCommand refuses a first word that is no command, with what may have been
+// meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return &usageError{fmt.Errorf("unknown command %q%s\nSee 'umbel --help'", args[0], hint)}
 }
 
 func brokerFromEnv() string {

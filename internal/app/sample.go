@@ -20,7 +20,7 @@ const (
 
 // sample keeps work flowing on DemoQueue until ctx ends, so that no page of the
 // demo is empty.
-func sample(ctx context.Context, c *client.Client, e *engine.Engine) {
+func sample(ctx context.Context, c *client.Client, e *engine.Engine, workflow string) {
 	tick := time.NewTicker(samplePause)
 	defer tick.Stop()
 	var lastRun time.Time
@@ -30,7 +30,7 @@ func sample(ctx context.Context, c *client.Client, e *engine.Engine) {
 		}
 		if time.Since(lastRun) >= sampleRunEvery {
 			lastRun = time.Now()
-			if _, err := e.Start(ctx, engine.Start{Workflow: "diamond", Origin: dag.Origin{Operator: "demo"}}); err != nil && ctx.Err() == nil {
+			if _, err := e.Start(ctx, engine.Start{Workflow: workflow, Origin: dag.Origin{Operator: "demo"}}); err != nil && ctx.Err() == nil {
 				slog.Warn("cannot start a sample workflow", "error", err)
 			}
 		}

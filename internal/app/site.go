@@ -47,7 +47,7 @@ func newSite(m *monitor.Monitor, brokerURL string, c SiteConfig) (*site, error) 
 		return nil, err
 	}
 	routes, err := pages.Routes(pages.Config{
-		Source: m, Renderer: renderer, WorkersJSON: api.Dashboard(m), BrokerURL: brokerURL,
+		Source: m, Renderer: renderer, WorkersJSON: api.WorkersJSON(m), BrokerURL: brokerURL,
 	})
 	if err != nil {
 		return nil, err

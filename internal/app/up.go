@@ -95,7 +95,8 @@ type house struct {
 	worker    *worker.Worker
 	site      *site
 	workflows *workflows
-	demo      bool
+	// sample is the workflow that sample work runs; "" without sample work.
+	sample string
 }
 
 func newHouse(ctx context.Context, conn *connection, c UpConfig) (*house, error) {
@@ -119,12 +120,13 @@ func newHouse(ctx context.Context, conn *connection, c UpConfig) (*house, error)
 		return nil, err
 	}
 	f.mount(s)
+	h := &house{conn: conn, worker: w, site: s, workflows: f}
 	if c.Demo {
-		if err := f.defineDemo(ctx); err != nil {
+		if h.sample, err = f.defineDemo(ctx); err != nil {
 			return nil, errors.Join(err, f.store.Close())
 		}
 	}
-	return &house{conn: conn, worker: w, site: s, workflows: f, demo: c.Demo}, nil
+	return h, nil
 }
 
 // run starts all services and ends them in the order of the flow: first what
@@ -148,11 +150,9 @@ func (h *house) run(ctx context.Context, ready func()) error {
 	serve(&outerEnded, "monitor", func() error { return h.site.serve(outer) })
 	serve(&innerEnded, "workflows", func() error { return h.workflows.run(inner, h.site.monitor) })
 	serve(&innerEnded, "worker", func() error { return h.worker.Run(inner) })
-	if h.demo {
-		serve(&innerEnded, "sample work", func() error {
-			sample(inner, client.New(client.Config{Broker: h.conn.broker, Backend: h.conn.backend}), h.workflows.engine)
-			return nil
-		})
+	if h.sample != "" {
+		c := client.New(client.Config{Broker: h.conn.broker, Backend: h.conn.backend})
+		innerEnded.Go(func() { sample(inner, c, h.workflows.engine, h.sample) })
 	}
 	select {
 	case <-h.worker.Online():

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/umbel-go/umbel/client"
 	dagapi "github.com/umbel-go/umbel/dag/api"
@@ -86,17 +85,17 @@ func (w *workflows) drain(ctx context.Context, changes <-chan monitor.Change) {
 	}
 }
 
-// defineDemo stores the demo workflows.
-func (w *workflows) defineDemo(ctx context.Context) error {
+// defineDemo stores the demo workflows and returns the name of the first, which
+// sample work starts.
+func (w *workflows) defineDemo(ctx context.Context) (string, error) {
 	defs, err := demo.Definitions()
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, def := range defs {
 		if _, err := w.engine.Define(ctx, def, "demo"); err != nil {
-			return fmt.Errorf("define demo workflow %s: %w", def.Name, err)
+			return "", fmt.Errorf("define demo workflow %s: %w", def.Name, err)
 		}
-		slog.Debug("demo workflow defined", "name", def.Name)
 	}
-	return nil
+	return defs[0].Name, nil
 }

@@ -14,11 +14,6 @@ const (
 	defaultTimeout     = 10 * time.Second
 	defaultPoolSize    = 16
 	keepAlive          = 30 * time.Second
-	// checkIdle is how long a pooled connection may lie idle and still be
-	// trusted without a PING.
-	checkIdle = time.Second
-	// idleTimeout closes pooled connections that nobody uses.
-	idleTimeout = 5 * time.Minute
 )
 
 // WithDefaults returns o with empty fields filled in.
@@ -75,24 +70,4 @@ func (o Options) explain(err error) error {
 		return fmt.Errorf("Redis at %s refuses the login (check user and password in the URL): %w", o.Addr, err)
 	}
 	return fmt.Errorf("connect to Redis at %s: %w", o.Addr, err)
-}
-
-// Pool returns a pool of such connections for short commands. It opens none
-// before the first use and never blocks for lack of connections. Use GetContext,
-// then Do: redigo's DoContext spends a goroutine on every call and closes the
-// connection when ctx ends; Do is bounded by Options.Timeout.
-func (o Options) Pool() *redis.Pool {
-	o = o.WithDefaults()
-	return &redis.Pool{
-		DialContext: o.Dial,
-		MaxIdle:     o.PoolSize,
-		IdleTimeout: idleTimeout,
-		TestOnBorrow: func(c redis.Conn, last time.Time) error {
-			if time.Since(last) < checkIdle {
-				return nil
-			}
-			_, err := c.Do("PING")
-			return err
-		},
-	}
 }

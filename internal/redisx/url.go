@@ -4,6 +4,7 @@
 package redisx
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"crypto/tls"
 )
 
 // Options say how to reach one Redis server. ParseURL fills them in; the zero
@@ -127,7 +126,7 @@ func (o Options) Redacted() string {
 	case o.Username != "":
 		u.User = url.User(o.Username)
 	}
-	return u.String()
+	return strings.Replace(u.String(), "%2A%2A@", "**@", 1)
 }
 
 // HostPort are the parts of Addr; a socket has its path and port 0.

@@ -88,6 +88,20 @@ func (s *Server) Mount(routes []Route, nav []Nav) {
 	slices.SortStableFunc(s.nav, func(a, b Nav) int { return a.Order - b.Order })
 }
 
+// Routes lists every method and path that is mounted, for tests that walk them.
+func (s *Server) Routes() []Route {
+	var out []Route
+	for _, e := range s.endpoints {
+		for _, method := range e.order {
+			route := *e.routes[method]
+			route.Methods, route.Path = []string{method}, e.path
+			out = append(out, route)
+		}
+	}
+	slices.SortFunc(out, func(a, b Route) int { return strings.Compare(a.Path+" "+a.Methods[0], b.Path+" "+b.Methods[0]) })
+	return out
+}
+
 // guard judges every request to an endpoint before its handler sees it.
 func (s *Server) guard(e *endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

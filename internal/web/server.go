@@ -96,8 +96,8 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	cancel   context.CancelFunc // ends the contexts of all requests
-	done     chan struct{} // closed when serving has ended
-	err      error         // why it ended; read after done
+	done     chan struct{}      // closed when serving has ended
+	err      error              // why it ended; read after done
 }
 
 // New returns a server with static files and the live stream mounted. It fails

@@ -87,13 +87,25 @@ func (a answers) held(method string) []held {
 		}
 		get := func(name string) any { v, _ := o.Get(name); return v }
 		h.ID, h.Name = o.String("id"), o.String("name")
-		h.Args, h.Kwargs = text(get("args")), text(get("kwargs"))
+		h.Args, h.Kwargs = literal(get("args")), literal(get("kwargs"))
 		h.PID = text(get("worker_pid"))
 		h.Acknowledged, _ = get("acknowledged").(bool)
 		h.Started = moment(protocol.Float(get("time_start")))
 		out = append(out, h)
 	}
 	return out
+}
+
+// literal shows arguments: a repr as it came, plain values as JSON.
+func literal(v any) string {
+	if s, ok := v.(string); ok || v == nil {
+		return s
+	}
+	raw, err := protocol.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(raw)
 }
 
 // fact is one line of a table of facts.
@@ -134,9 +146,5 @@ func text(v any) string {
 		}
 		return strings.Join(parts, ", ")
 	}
-	raw, err := protocol.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return string(raw)
+	return literal(v)
 }

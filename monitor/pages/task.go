@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -22,6 +23,7 @@ type taskPage struct {
 type step struct {
 	State string
 	At    time.Time
+	After time.Duration // since the first
 }
 
 // span is one bar of the timeline, which is 1000 units wide.
@@ -63,6 +65,10 @@ func (d *taskPage) fill(t monitor.Task, now time.Time) {
 		if at := moment(s.at); !at.IsZero() {
 			d.Moments = append(d.Moments, step{State: s.state, At: at})
 		}
+	}
+	slices.SortStableFunc(d.Moments, func(a, b step) int { return a.At.Compare(b.At) })
+	for i := range d.Moments {
+		d.Moments[i].After = d.Moments[i].At.Sub(d.Moments[0].At)
 	}
 }
 

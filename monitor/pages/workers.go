@@ -47,7 +47,9 @@ func newWorkerTable(workers []monitor.Worker) workerTable {
 	for i := range workers {
 		row := newWorkerRow(&workers[i])
 		t.Rows = append(t.Rows, row)
-		t.Sum.Active += max(row.Active, 0)
+		if row.ActiveKnown {
+			t.Sum.Active += row.Active
+		}
 		t.Sum.Processed += row.Processed
 		t.Sum.Failed += row.Failed
 		t.Sum.Succeeded += row.Succeeded
@@ -82,7 +84,7 @@ func newWorkerRow(w *monitor.Worker) workerRow {
 	if row.Tone == "" {
 		row.Tone = "idle"
 	}
-	row.ActiveKnown = w.Active != "" && row.Active >= 0
+	row.ActiveKnown = w.Online && w.Active != "" && row.Active >= 0
 	if w.Online {
 		row.Load1 = loadAverages(w.Loadavg)
 	}

@@ -14,19 +14,21 @@ import (
 )
 
 // RegisterDemo adds the demo tasks: demo.add, mul, xsum, echo, sleep, fail and
-// flaky, and the three that the XingQiao examples call.
+// flaky, and the three that the XingQiao examples call. Running one of them
+// twice does no harm, so all are acknowledged late and survive a killed worker.
 func RegisterDemo(w *worker.Worker) error {
+	late := worker.AcksLate(true)
 	return errors.Join(
-		worker.Func(w, "demo.add", add, worker.Params("x", "y")),
-		worker.Func(w, "demo.mul", mul, worker.Params("x", "y")),
-		worker.Func(w, "demo.xsum", xsum, worker.Params("numbers")),
-		worker.Raw(w, "demo.echo", echo),
-		worker.Func(w, "demo.sleep", sleep, worker.Params("seconds")),
-		worker.Func(w, "demo.fail", fail, worker.Params("message")),
-		worker.Handle(w, "demo.flaky", flaky, worker.MaxRetries(-1), worker.RetryDelay(time.Second)),
-		worker.Raw(w, "/demo_api/ping", pingAPI),
-		worker.Func(w, "/demo_api/hello", helloAPI, worker.Params("str_info")),
-		worker.Func(w, "/demo_api/collect", collectAPI, worker.Params("all_taskdata")),
+		worker.Func(w, "demo.add", add, worker.Params("x", "y"), late),
+		worker.Func(w, "demo.mul", mul, worker.Params("x", "y"), late),
+		worker.Func(w, "demo.xsum", xsum, worker.Params("numbers"), late),
+		worker.Raw(w, "demo.echo", echo, late),
+		worker.Func(w, "demo.sleep", sleep, worker.Params("seconds"), late),
+		worker.Func(w, "demo.fail", fail, worker.Params("message"), late),
+		worker.Handle(w, "demo.flaky", flaky, worker.MaxRetries(-1), worker.RetryDelay(time.Second), late),
+		worker.Raw(w, "/demo_api/ping", pingAPI, late),
+		worker.Func(w, "/demo_api/hello", helloAPI, worker.Params("str_info"), late),
+		worker.Func(w, "/demo_api/collect", collectAPI, worker.Params("all_taskdata"), late),
 	)
 }
 
