@@ -22,8 +22,14 @@ var inspectArguments = map[string]protocol.Object{
 	"conf":       {{Name: "with_defaults", Value: false}},
 }
 
-// inspectEvery is how old answers become before everybody is asked again.
-const inspectEvery = time.Minute
+const (
+	// inspectEvery is how old answers become before everybody is asked again.
+	inspectEvery = time.Minute
+	// inspectAgain is the pause before a worker that appeared and did not
+	// answer is asked again, inspectTries how often it is asked.
+	inspectAgain = time.Second
+	inspectTries = 10
+)
 
 // Inspect holds a worker's last answers, as it sent them. The zero value is a
 // worker that never answered.
@@ -192,38 +198,66 @@ func (i *inspector) forget(hostname string) {
 }
 
 // keepInspecting asks everybody at the start and every minute, and workers that
-// appear as they do.
+// appear as they do, again and again for a while: a worker says that it is
+// online before it listens to control commands.
 func (s *source) keepInspecting(ctx context.Context) {
-	tick := time.NewTicker(inspectEvery)
-	defer tick.Stop()
-	ask := func(hostname string) {
-		if err := s.inspector.refresh(ctx, hostname); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "workers cannot be inspected", "broker", s.Name, "worker", hostname, "error", err)
-		}
-	}
-	ask("")
+	everybody, again := time.NewTicker(inspectEvery), time.NewTicker(inspectAgain)
+	defer everybody.Stop()
+	defer again.Stop()
+	silent := map[string]joiner{}
+	s.inspect(ctx, "")
 	for {
 		select {
 		case hostname := <-s.joined:
-			if more := s.drainJoined(); more > 0 {
-				hostname = "" // several at once: one round for all
+			silent[hostname] = joiner{since: s.cfg.Now()}
+			for more := true; more; {
+				select {
+				case hostname = <-s.joined:
+					silent[hostname] = joiner{since: s.cfg.Now()}
+				default:
+					more = false
+				}
 			}
-			ask(hostname)
-		case <-tick.C:
-			ask("")
+			s.inspectSilent(ctx, silent)
+		case <-again.C:
+			s.inspectSilent(ctx, silent)
+		case <-everybody.C:
+			s.inspect(ctx, "")
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (s *source) drainJoined() (n int) {
-	for {
-		select {
-		case <-s.joined:
-			n++
-		default:
-			return n
+// joiner is a worker that appeared and has not answered yet.
+type joiner struct {
+	since time.Time
+	tries int
+}
+
+func (s *source) inspectSilent(ctx context.Context, silent map[string]joiner) {
+	switch len(silent) {
+	case 0:
+		return
+	case 1:
+		for hostname := range silent {
+			s.inspect(ctx, hostname)
 		}
+	default:
+		s.inspect(ctx, "") // several at once: one round for all
+	}
+	for hostname, j := range silent {
+		answers, _ := s.inspector.answers(hostname)
+		if j.tries++; !answers.At.Before(j.since) || j.tries == inspectTries {
+			delete(silent, hostname)
+			continue
+		}
+		silent[hostname] = j
+	}
+}
+
+func (s *source) inspect(ctx context.Context, hostname string) {
+	if err := s.inspector.refresh(ctx, hostname); err != nil && ctx.Err() == nil {
+		slog.WarnContext(ctx, "workers cannot be inspected", "broker", s.Name, "worker", hostname, "error", err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 const (
 	DefaultMaxTasks       = 1_000_000
 	DefaultMaxAge         = 7 * 24 * time.Hour
+	DefaultMaxBytes       = 2 << 30
 	DefaultPurgeOffline   = 24 * time.Hour
 	DefaultInspectTimeout = time.Second
 )
@@ -47,6 +48,8 @@ type Config struct {
 	// ever.
 	MaxTasks int
 	MaxAge   time.Duration
+	// MaxBytes is what the database may take; 0 means 2 GiB, negative any.
+	MaxBytes int64
 	// PurgeOffline hides workers from lists that long after their last sign of
 	// life; 0 means 24 h, negative never.
 	PurgeOffline time.Duration
@@ -74,6 +77,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxAge == 0 {
 		c.MaxAge = DefaultMaxAge
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultMaxBytes
 	}
 	if c.PurgeOffline == 0 {
 		c.PurgeOffline = DefaultPurgeOffline
@@ -113,7 +119,7 @@ func New(cfg Config) (*Monitor, error) {
 	m := &Monitor{cfg: cfg, metrics: metrics.New(cfg.Metrics), started: cfg.Now(), cancel: func() {}}
 	ctx := context.Background()
 	var err error
-	m.store, err = store.Open(ctx, store.Config{Path: cfg.Path, MaxTasks: cfg.MaxTasks, MaxAge: cfg.MaxAge, Now: cfg.Now})
+	m.store, err = store.Open(ctx, store.Config{Path: cfg.Path, MaxTasks: cfg.MaxTasks, MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes, Now: cfg.Now})
 	if err != nil {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}

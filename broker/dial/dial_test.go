@@ -15,7 +15,7 @@ func TestOpen(t *testing.T) {
 		{"sentinel://a:secret@h:26379", "", "sentinel:// is not supported yet"},
 		{"sqs://key:secret@", "", `no broker driver for "sqs://" (known: redis, rediss`},
 		{"localhost:6379", "", "has no scheme"},
-		{"redis://:sec ret@h/x", "", "Redis URL"},
+		{"redis://:sec ret@h/x", "", "redis URL"},
 		{"redis://:secret@h/x", "", `database "x" is not a number`},
 	} {
 		b, err := Open(c.url)

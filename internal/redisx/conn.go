@@ -63,11 +63,11 @@ func (o Options) Dial(ctx context.Context) (redis.Conn, error) {
 func (o Options) explain(err error) error {
 	switch {
 	case IsReadOnly(err):
-		return fmt.Errorf("Redis at %s is not ready: %w", o.Addr, err)
+		return fmt.Errorf("redis at %s is not ready: %w", o.Addr, err)
 	case IsConnection(err):
 		return fmt.Errorf("cannot reach Redis at %s (is it running, and is the address right?): %w", o.Addr, err)
 	case isAuth(err):
-		return fmt.Errorf("Redis at %s refuses the login (check user and password in the URL): %w", o.Addr, err)
+		return fmt.Errorf("redis at %s refuses the login (check user and password in the URL): %w", o.Addr, err)
 	}
 	return fmt.Errorf("connect to Redis at %s: %w", o.Addr, err)
 }

@@ -19,11 +19,11 @@ func tlsConfig(host string, q url.Values) (*tls.Config, error) {
 	if path := q.Get("ssl_ca_certs"); path != "" {
 		pem, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("Redis URL: ssl_ca_certs: %w", err)
+			return nil, fmt.Errorf("redis URL: ssl_ca_certs: %w", err)
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("Redis URL: ssl_ca_certs: no certificate in %s", path)
+			return nil, fmt.Errorf("redis URL: ssl_ca_certs: no certificate in %s", path)
 		}
 	}
 	cert, key := q.Get("ssl_certfile"), q.Get("ssl_keyfile")
@@ -35,7 +35,7 @@ func tlsConfig(host string, q url.Values) (*tls.Config, error) {
 	}
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("Redis URL: ssl_certfile and ssl_keyfile: %w", err)
+		return nil, fmt.Errorf("redis URL: ssl_certfile and ssl_keyfile: %w", err)
 	}
 	cfg.Certificates = []tls.Certificate{pair}
 	return cfg, nil
@@ -52,7 +52,7 @@ func verification(cfg *tls.Config, q url.Values) error {
 			cfg.VerifyConnection = func(s tls.ConnectionState) error { return verifyChain(cfg.RootCAs, s) }
 		}
 	default:
-		return fmt.Errorf("Redis URL: ssl_cert_reqs is %q (known: required, optional, none)", reqs)
+		return fmt.Errorf("redis URL: ssl_cert_reqs is %q (known: required, optional, none)", reqs)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func verification(cfg *tls.Config, q url.Values) error {
 // verifyChain is the usual check but for the host's name.
 func verifyChain(roots *x509.CertPool, s tls.ConnectionState) error {
 	if len(s.PeerCertificates) == 0 {
-		return errors.New("Redis server shows no certificate")
+		return errors.New("redis server shows no certificate")
 	}
 	opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
 	for _, c := range s.PeerCertificates[1:] {

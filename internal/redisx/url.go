@@ -55,7 +55,7 @@ func ParseURL(raw string) (Options, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The error of net/url quotes its input, password included.
-		return Options{}, errors.New("Redis URL cannot be read: write special characters in the password as %XX, as in redis://:p%40ss@host:6379/0")
+		return Options{}, errors.New("redis URL cannot be read: write special characters in the password as %XX, as in redis://:p%40ss@host:6379/0")
 	}
 	o := Options{Network: "tcp"}
 	o.Password, _ = u.User.Password()
@@ -72,7 +72,7 @@ func ParseURL(raw string) (Options, error) {
 		return Options{}, fmt.Errorf("%q is not a Redis URL scheme (known: %s)", u.Scheme, strings.Join(Schemes, ", "))
 	}
 	if o.Addr == "" {
-		return Options{}, errors.New("Redis URL names no socket, as in redis+socket:///run/redis/redis.sock")
+		return Options{}, errors.New("redis URL names no socket, as in redis+socket:///run/redis/redis.sock")
 	}
 	if o.DB, err = parseDB(database, u.Query()); err != nil {
 		return Options{}, err
@@ -105,7 +105,7 @@ func parseDB(path string, q url.Values) (int, error) {
 		}
 		n, err := strconv.Atoi(strings.Trim(s, "/"))
 		if err != nil || n < 0 {
-			return 0, fmt.Errorf("Redis URL: database %q is not a number, as in redis://host:6379/0", s)
+			return 0, fmt.Errorf("redis URL: database %q is not a number, as in redis://host:6379/0", s)
 		}
 		return n, nil
 	}

@@ -47,15 +47,6 @@ func clean(s string) string {
 	}, s))
 }
 
-// required is a parameter that must be given.
-func (a arguments) required(name string) (string, error) {
-	v := a.text(name)
-	if v == "" {
-		return "", refuse(http.StatusBadRequest, "Missing argument %s", name)
-	}
-	return v, nil
-}
-
 func (a arguments) bool(name string, absent bool) (bool, error) {
 	v, given := a.lookup(name)
 	if !given {

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/umbel-go/umbel/monitor/state"
@@ -19,12 +21,13 @@ type flower struct {
 	prefetched *prometheus.GaugeVec
 	// waiting are the tasks that prefetched counts, by id: each is counted down
 	// once, however it leaves the worker's queue.
+	mu      sync.Mutex
 	waiting map[string][2]string
 }
 
-func newFlower(buckets []float64) flower {
+func newFlower(buckets []float64) *flower {
 	labels := []string{"worker", "task"}
-	return flower{
+	return &flower{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flower_events_total", Help: "Number of events"}, []string{"worker", "type", "task"}),
 		runtime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -66,6 +69,8 @@ func (f *flower) task(c state.Change, worker, name string) {
 // count follows the tasks that wait in workers. Tasks with an ETA do not count:
 // they do not wait for a free slot.
 func (f *flower) count(c state.Change, worker, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	t := c.Task
 	switch c.Event.Type {
 	case protocol.EventTaskSent:
@@ -89,6 +94,8 @@ func (f *flower) worker(c state.Change, worker string) {
 	if c.Event.Type != protocol.EventWorkerOffline {
 		return
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for id, labels := range f.waiting {
 		if labels[0] == worker {
 			delete(f.waiting, id)

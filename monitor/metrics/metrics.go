@@ -33,10 +33,10 @@ type Config struct {
 }
 
 // Metrics are all metrics in a registry of their own. It is safe for concurrent
-// use, but events must come in order.
+// use.
 type Metrics struct {
 	registry *prometheus.Registry
-	flower   flower
+	flower   *flower
 	exporter exporter
 	own      own
 }

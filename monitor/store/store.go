@@ -31,6 +31,7 @@ type Config struct {
 	Path     string // a file, or sqlitex.Memory
 	MaxTasks int    // per broker; the oldest by last event go first
 	MaxAge   time.Duration
+	MaxBytes int64 // of all brokers together
 	Now      func() time.Time
 }
 

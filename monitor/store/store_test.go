@@ -223,6 +223,32 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+func TestRetentionByBytes(t *testing.T) {
+	s, broker := openStore(t, Config{MaxBytes: 4 << 20})
+	blob := state.TextOf(strings.Repeat("x", 1000))
+	for i := range 3 {
+		var tasks []*state.Task
+		for j := range 2500 {
+			n := i*2500 + j
+			tasks = append(tasks, &state.Task{UUID: uuidOf(n), State: state.Success, Timestamp: float64(n + 1), Result: blob})
+		}
+		commit(t, s, broker, tasks...)
+	}
+	for more := true; more; {
+		var err error
+		if more, err = s.Trim(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if full, err := s.full(context.Background()); full || err != nil {
+		t.Errorf("still full: %v", err)
+	}
+	if newest := ids(t, s, broker, Query{Limit: 1}); newest != "99" {
+		t.Errorf("newest %s", newest)
+	}
+	counted(t, s, broker)
+}
+
 func TestWorkersAndEventsSurvive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.db")
 	s, broker := openStore(t, Config{Path: path})

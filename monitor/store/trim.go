@@ -51,6 +51,14 @@ func (s *Store) trimBroker(ctx context.Context, broker int64) (more bool, err er
 			return n == trimStep, err
 		}
 	}
+	full, err := s.full(ctx)
+	if err != nil {
+		return false, err
+	}
+	if full {
+		n, err := s.deleteTasks(ctx, broker, forever, trimStep)
+		return n == trimStep, err
+	}
 	if s.cfg.MaxTasks <= 0 {
 		return false, nil
 	}
@@ -60,6 +68,21 @@ func (s *Store) trimBroker(ctx context.Context, broker int64) (more bool, err er
 	}
 	n, err := s.deleteTasks(ctx, broker, forever, min(excess, trimStep))
 	return n > 0 && n < excess, err
+}
+
+// full reports whether the rows take more than Config.MaxBytes. Pages that
+// deleted rows left behind do not count: they are used again.
+func (s *Store) full(ctx context.Context) (bool, error) {
+	if s.cfg.MaxBytes <= 0 {
+		return false, nil
+	}
+	var bytes int64
+	const used = `SELECT (page_count - freelist_count) * page_size
+		FROM pragma_page_count, pragma_freelist_count, pragma_page_size`
+	if err := s.db.Read().QueryRowContext(ctx, used).Scan(&bytes); err != nil {
+		return false, fmt.Errorf("size of the database: %w", err)
+	}
+	return bytes > s.cfg.MaxBytes, nil
 }
 
 func (s *Store) deleteTasks(ctx context.Context, broker int64, before float64, limit int) (int, error) {
