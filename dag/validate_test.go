@@ -127,6 +127,7 @@ func TestJSONAndYAMLAgree(t *testing.T) {
 func FuzzParseYAML(f *testing.F) {
 	f.Add(wellFormed)
 	f.Add("name: &n x\nnodes:\n- {name: *n, task: t, depends_on: [x]}\n")
+	f.Add("nodes:\n  - args: !000\n000")
 	f.Add("? - a\n: !!str b\n<<: *x")
 	f.Fuzz(func(t *testing.T, text string) {
 		def, err := ParseYAML([]byte(text))

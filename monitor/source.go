@@ -26,8 +26,8 @@ const (
 // refollow is the pause after an error that is not about the connection.
 const refollow = 5 * time.Second
 
-// source follows the events of one broker. Its state is changed by one
-// goroutine, run; others read it under mu.
+// source follows the events of one broker. Events are applied and commits taken
+// by one goroutine, run, under mu; others read under mu.
 type source struct {
 	Source
 	id      int64 // in the store

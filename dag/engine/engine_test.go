@@ -105,7 +105,9 @@ func TestDiamondRunsWithValues(t *testing.T) {
 	if run.State != dag.RunSucceeded || string(run.Nodes[3].Result) != "330" {
 		t.Fatalf("run %s, d = %s", run.State, run.Nodes[3].Result)
 	}
+	celery.mu.Lock()
 	d := sent["d"]
+	celery.mu.Unlock()
 	args, _ := protocol.Marshal(d.Args)
 	if got := string(args); got != "[[30, 300]]" {
 		t.Errorf("d was sent %s", got)
@@ -144,6 +146,8 @@ func TestRetryGetsNewTaskID(t *testing.T) {
 	if run.State != dag.RunSucceeded || run.Nodes[0].Attempt != 3 {
 		t.Fatalf("run %s after attempt %d", run.State, run.Nodes[0].Attempt)
 	}
+	celery.mu.Lock()
+	defer celery.mu.Unlock()
 	if len(ids) != 3 || ids[0] == ids[1] || ids[1] == ids[2] {
 		t.Errorf("task ids %v", ids)
 	}
@@ -164,6 +168,8 @@ func TestCancelRevokesWhatIsOut(t *testing.T) {
 	if run.State != dag.RunCancelled || run.RetStat != dag.StatJobCancelled || run.Reason != "not needed" {
 		t.Errorf("run %s %s %q", run.State, run.RetStat, run.Reason)
 	}
+	celery.mu.Lock()
+	defer celery.mu.Unlock()
 	if len(celery.published) != 1 || len(celery.revoked) == 0 {
 		t.Errorf("published %v, revoked %v", celery.published, celery.revoked)
 	}

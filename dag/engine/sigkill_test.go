@@ -190,6 +190,7 @@ func TestSIGKILL(t *testing.T) {
 		run = readRun(t, path, run.ID)
 	}
 	t.Logf("killed %d times", kills)
+	server.Close() // what a dead child had asked for is over, too
 	if run.State != dag.RunSucceeded {
 		t.Fatalf("run is %s: %s", run.State, run.Reason)
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -14,12 +15,11 @@ type fleet struct{ m *monitor.Monitor }
 
 // Node is dag.Fleet's.
 func (f fleet) Node(name string) (dag.FleetNode, bool) {
-	for _, n := range f.m.LiveNodes() {
-		if n.Name == name {
-			return dag.FleetNode{Name: name, Alive: true, LastSeen: time.Now()}, true
-		}
+	w, ok, err := f.m.Worker(context.Background(), "", name)
+	if err != nil || !ok {
+		return dag.FleetNode{}, false
 	}
-	return dag.FleetNode{}, false
+	return dag.FleetNode{Name: name, Alive: w.Online, LastSeen: protocol.FromSeconds(w.LastSeen())}, true
 }
 
 // Registered is dag.Fleet's. Nothing is known while a live node has not told

@@ -63,6 +63,7 @@ func newMonitor(conn *connection, cfg monitor.Config) (*monitor.Monitor, error) 
 		Broker:  conn.broker,
 		Control: control{client.New(client.Config{Broker: conn.broker})},
 	}}
+	cfg.Version = worker.Version
 	return monitor.New(cfg)
 }
 

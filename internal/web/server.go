@@ -129,10 +129,11 @@ func New(c Config) (*Server, error) {
 
 // Handler is the whole server as a handler.
 func (s *Server) Handler() http.Handler {
+	routed := s.prefixed(s.router)
 	limited := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		securityHeaders(w.Header())
 		r.Body = http.MaxBytesReader(w, r.Body, s.config.MaxBody)
-		s.prefixed(s.router).ServeHTTP(w, r)
+		routed.ServeHTTP(w, r)
 	})
 	return observed(s.log, compressed(s.recovered(limited)))
 }

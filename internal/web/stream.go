@@ -84,13 +84,13 @@ func parseTopics(values []string) ([]string, error) {
 				continue
 			}
 			if len(t) > maxTopicLength || strings.ContainsFunc(t, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-				return nil, errors.New("A topic is too long or holds control characters.")
+				return nil, errors.New("a topic is too long or holds control characters")
 			}
 			topics = append(topics, t)
 		}
 	}
 	if len(topics) == 0 || len(topics) > maxTopics {
-		return nil, fmt.Errorf("Give 1 to %d topics: /stream?topics=workers,tasks", maxTopics)
+		return nil, fmt.Errorf("give 1 to %d topics: /stream?topics=workers,tasks", maxTopics)
 	}
 	return topics, nil
 }

@@ -17,7 +17,7 @@ const DefaultColumns = "name,uuid,state,args,kwargs,result,received,started,runt
 // taskColumns are all columns in Flower's order.
 var taskColumns = []web.Column{
 	{Name: "name", Title: "Name"},
-	{Name: "uuid", Title: "UUID"},
+	{Name: "uuid", Title: "UUID", Class: "wide"},
 	{Name: "state", Title: "State"},
 	{Name: "args", Title: "args"},
 	{Name: "kwargs", Title: "kwargs"},

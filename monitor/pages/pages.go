@@ -38,8 +38,9 @@ type Config struct {
 	// TasksColumns are the columns of the task table in their order, separated
 	// by commas, or "all" (Flower's tasks_columns); "" is DefaultColumns.
 	TasksColumns string
-	// BrokerURL is the address that examples give to Python; "" means what the
-	// source says, without password.
+	// BrokerURL is the address that examples give to Python. It may hold a
+	// password: only operators see it. Others, and everybody where it is "",
+	// see the source's own, without password.
 	BrokerURL string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -108,6 +109,7 @@ func truthy(s string) bool {
 // frame is what the data of every page begins with.
 type frame struct {
 	Broker  string // name of the broker asked about, "" is the first
+	Address string // of the broker, without password
 	Teach   teach
 	notices []web.Notice
 }
@@ -126,7 +128,7 @@ func (p *pages) frame(r *http.Request) frame {
 	now := p.Now()
 	for i, b := range p.Source.Brokers() {
 		if (f.Broker == "" && i == 0) || b.Name == f.Broker {
-			f.Teach = p.teach(b)
+			f.Address, f.Teach = b.URL, p.teach(b, web.Operator(r))
 		}
 		f.notices = append(f.notices, noticesOf(b, now)...)
 	}
@@ -161,10 +163,10 @@ func gapDetail(g monitor.Gap) string {
 	return detail + " UTC: " + g.Reason
 }
 
-func (p *pages) teach(b monitor.BrokerStatus) teach {
-	t := teach{Broker: p.BrokerURL}
-	if t.Broker == "" {
-		t.Broker = b.URL
+func (p *pages) teach(b monitor.BrokerStatus, operator bool) teach {
+	t := teach{Broker: b.URL}
+	if operator && p.BrokerURL != "" {
+		t.Broker = p.BrokerURL
 	}
 	t.Backend = t.Broker
 	if b.Transport == "amqp" {

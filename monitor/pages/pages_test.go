@@ -122,8 +122,13 @@ func oneOfEach() *fleet {
 	}
 }
 
-// serve answers a request to the pages over a source.
+// serve answers an operator's request to the pages over a source.
 func serve(t *testing.T, src Source, path string, change ...func(*Config)) *httptest.ResponseRecorder {
+	t.Helper()
+	return serveTo(t, "127.0.0.1:1", src, path, change...)
+}
+
+func serveTo(t *testing.T, peer string, src Source, path string, change ...func(*Config)) *httptest.ResponseRecorder {
 	t.Helper()
 	rd, err := web.NewRenderer(templates.FS, static.FS)
 	if err != nil {
@@ -143,7 +148,7 @@ func serve(t *testing.T, src Source, path string, change ...func(*Config)) *http
 	}
 	s.Mount(routes, Nav())
 	r := httptest.NewRequest("GET", path, nil)
-	r.RemoteAddr, r.Host = "127.0.0.1:1", "localhost"
+	r.RemoteAddr, r.Host = peer, "localhost"
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
 	return w
@@ -243,6 +248,12 @@ func TestEmptyPagesTeach(t *testing.T) {
 	own := func(c *Config) { c.BrokerURL = "redis://:pw@real" }
 	if w := serve(t, f, "/tasks", own); !strings.Contains(plain(w.Body.String()), "redis://:pw@real") {
 		t.Error("the broker's address of the configuration is not shown")
+	}
+	for _, path := range []string{"/", "/tasks", "/workers"} {
+		page := plain(serveTo(t, "192.0.2.7:1", f, path, own).Body.String())
+		if strings.Contains(page, "pw@") || !strings.Contains(page, "Read only from here.") {
+			t.Errorf("%s to a stranger: %s", path, page)
+		}
 	}
 }
 
