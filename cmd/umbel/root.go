@@ -37,7 +37,7 @@ func newRoot() *cobra.Command {
 		Args:          knownCommand,
 
 		SuggestionsMinimumDistance: 2,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return g.prepare(cmd.ErrOrStderr())
 		},

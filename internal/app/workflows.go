@@ -41,6 +41,7 @@ func newWorkflows(ctx context.Context, conn *connection, m *monitor.Monitor, pat
 // mount adds pages and APIs to a site.
 func (w *workflows) mount(s *site) {
 	s.server.Mount(dagpages.Routes(w.engine, s.renderer), dagpages.Nav())
+	dagpages.Live(w.engine, s.hub)
 	s.server.Mount(dagapi.Routes(w.engine), nil)
 	s.server.Mount(xingqiao.Routes(xingqiao.Config{
 		Engine: w.engine, Plugins: xingqiao.NewRegistry(), Version: worker.Version,
