@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/umbel-go/umbel/internal/testenv"
 )
@@ -111,6 +112,55 @@ func TestWorkerWaitsForItsBroker(t *testing.T) {
 }
 
 // Messages that kill Python workers neither stop ours nor get lost.
+func TestMalformedMessagesOnRabbitMQ(t *testing.T) {
+	url := testenv.AMQP(t)
+	p := testenv.Start(t, exec.Command(testenv.Umbel(t), "worker", "--demo", "-b", url, "-n", "tough@here"))
+	p.WaitLine("worker is ready", 30*time.Second)
+	conn, err := amqp.Dial(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fine = `[[2, 3], {}, {}]`
+	task := amqp.Table{"task": "demo.add", "id": "b1"}
+	bad := []amqp.Publishing{
+		{ContentType: "application/json", Body: []byte("not JSON")},
+		{ContentType: "application/json", Headers: amqp.Table{"task": "demo.add"}, Body: []byte(fine)},
+		{ContentType: "application/json", Headers: amqp.Table{"task": "demo.add", "id": int32(5)}, Body: []byte(fine)},
+		{ContentType: "application/json", Headers: task, Body: []byte(`[[1]]`)},
+		{ContentType: "application/json", Headers: task, Body: nil},
+		{Headers: task, Body: []byte(fine)},
+		{ContentType: "application/x-python-serialize", Headers: task, Body: []byte("\x80\x04.")},
+		{ContentType: "application/json", Headers: amqp.Table{"task": "demo.add", "id": "b1", "eta": "soon"}, Body: []byte(fine)},
+	}
+	for _, m := range bad {
+		if err := ch.Publish("", "celery", true, false, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testenv.Eventually(t, 30*time.Second, func() error {
+		look, err := conn.Channel() // a missing queue closes the channel
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer look.Close()
+		q, err := look.QueueDeclarePassive("umbel.dead.celery", true, false, false, false, nil)
+		if err == nil && q.Messages != len(bad) {
+			err = fmt.Errorf("%d messages in the dead-letter place, want %d", q.Messages, len(bad))
+		}
+		return err
+	})
+	c := testenv.Start(t, exec.Command(testenv.Umbel(t), "call", "demo.add", "-a", "[2, 3]", "-b", url, "--wait", "10s"))
+	if code := c.Wait(30 * time.Second); code != 0 {
+		t.Errorf("the worker no longer answers: exit code %d", code)
+	}
+}
+
+// The same on Redis, where Python dies of things that are no envelope at all.
 func TestMalformedMessages(t *testing.T) {
 	url := testenv.Redis(t)
 	p := testenv.Start(t, exec.Command(testenv.Umbel(t), "worker", "--demo", "-b", url, "-n", "tough@here"))

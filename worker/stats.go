@@ -98,13 +98,9 @@ func queueObject(q broker.Queue) protocol.Object {
 
 // conf shows the settings under Celery's names, without secrets.
 func conf(w *Worker, _ protocol.Object) (any, error) {
-	names := make([]string, len(w.cfg.Queues))
-	for i, q := range w.cfg.Queues {
-		names[i] = q.Name
-	}
 	return protocol.Object{
 		{Name: "broker_url", Value: w.cfg.Broker.Info().URL}, {Name: "worker_concurrency", Value: w.cfg.Concurrency},
-		{Name: "task_default_queue", Value: names[0]}, {Name: "task_acks_late", Value: w.cfg.AcksLate},
+		{Name: "task_default_queue", Value: w.cfg.Queues[0].Name}, {Name: "task_acks_late", Value: w.cfg.AcksLate},
 		{Name: "worker_send_task_events", Value: w.cfg.TaskEvents}, {Name: "timezone", Value: "UTC"},
 	}, nil
 }

@@ -69,7 +69,6 @@ type Worker struct {
 	totals   sync.Map     // task name -> *atomic.Int64
 	consumer atomic.Pointer[broker.Consumer]
 	online   chan struct{} // closed once the first claim may happen
-	ready    sync.Once
 	stop     chan struct{} // closed by a remote shutdown
 	stopOnce sync.Once
 }
@@ -170,7 +169,9 @@ func (w *Worker) consume(ctx context.Context) error {
 		return err
 	}
 	w.consumer.Store(&c)
-	w.ready.Do(func() { close(w.online) })
+	w.log.Info("worker is ready", "queues", queueNames(w.cfg.Queues), "concurrency", w.cfg.Concurrency,
+		"broker", w.cfg.Broker.Info().URL)
+	close(w.online)
 	// The tasks' context survives ctx: a warm shutdown lets them finish.
 	run, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer abandon(nil)
@@ -242,6 +243,14 @@ func (w *Worker) claimLoop(ctx, run context.Context, c broker.Consumer, s *slots
 			return
 		}
 	}
+}
+
+func queueNames(queues []broker.Queue) []string {
+	names := make([]string, len(queues))
+	for i, q := range queues {
+		names[i] = q.Name
+	}
+	return names
 }
 
 func lost(err error) bool {

@@ -34,3 +34,34 @@ def only(self, i):
 @app.task(name="py.total")
 def total(numbers):
     return sum(numbers)
+
+
+if os.environ.get("DEMO"):
+    # The demo tasks of Umbel's stock worker, so that either side may take them.
+    @app.task(name="demo.add")
+    def add(x, y):
+        if isinstance(x, str) or isinstance(y, str):
+            raise TypeError("demo.add() takes numbers")
+        return x + y
+
+    @app.task(name="demo.mul")
+    def mul(x, y):
+        return x * y
+
+    @app.task(name="demo.xsum")
+    def xsum(numbers):
+        return sum(numbers)
+
+    @app.task(name="demo.echo")
+    def echo(value):
+        return value
+
+    @app.task(name="demo.fail")
+    def fail(message):
+        raise Exception(message)
+
+    @app.task(name="demo.flaky", bind=True, max_retries=None)
+    def flaky(self, fail_times):
+        if self.request.retries < fail_times:
+            raise self.retry(exc=Exception("not yet"), countdown=1)
+        return self.request.retries + 1
