@@ -69,11 +69,14 @@ func (c *Client) Backend() backend.Backend { return c.cfg.Backend }
 
 // Send publishes a signature of any kind and returns the handle of its result.
 func (c *Client) Send(ctx context.Context, sig protocol.Signature, opts ...Option) (*Result, error) {
-	applied, err := c.Apply(ctx, With(sig, opts...), nil, nil, Parent{})
+	plan, err := c.Plan(With(sig, opts...), nil, nil, Parent{})
+	if err == nil {
+		err = c.CarryOut(ctx, plan)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return c.result(applied), nil
+	return c.result(plan), nil
 }
 
 // Publish sends many signatures together, in as few round trips as the broker
@@ -81,28 +84,24 @@ func (c *Client) Send(ctx context.Context, sig protocol.Signature, opts ...Optio
 func (c *Client) Publish(ctx context.Context, sigs ...protocol.Signature) error {
 	var all protocol.Plan
 	for _, sig := range sigs {
-		plan, err := protocol.Apply(sig, nil, nil, c.env(Parent{}))
+		plan, err := c.Plan(sig, nil, nil, Parent{})
 		if err != nil {
 			return err
 		}
 		all.Chords = append(all.Chords, plan.Chords...)
 		all.Sends = append(all.Sends, plan.Sends...)
 	}
-	return c.carryOut(ctx, all)
+	return c.CarryOut(ctx, all)
 }
 
 // Parent is the running task that a signature is applied from. Its ReplyTo makes
 // the results of its children go to whoever waits for its own.
 type Parent struct{ RootID, ID, ReplyTo string }
 
-// Apply is Send for a worker: it prepends args, overrides options and makes the
-// messages children of the running task.
-func (c *Client) Apply(ctx context.Context, sig protocol.Signature, args []any, opts protocol.Object, parent Parent) (protocol.Plan, error) {
-	plan, err := protocol.Apply(sig, args, opts, c.env(parent))
-	if err != nil {
-		return plan, err
-	}
-	return plan, c.carryOut(ctx, plan)
+// Plan works out the messages of a signature without sending them: it prepends
+// args, overrides options and makes the messages children of a running task.
+func (c *Client) Plan(sig protocol.Signature, args []any, opts protocol.Object, parent Parent) (protocol.Plan, error) {
+	return protocol.Apply(sig, args, opts, c.env(parent))
 }
 
 func (c *Client) env(parent Parent) protocol.Env {
@@ -116,7 +115,12 @@ func (c *Client) env(parent Parent) protocol.Env {
 	return env
 }
 
-func (c *Client) carryOut(ctx context.Context, plan protocol.Plan) error {
+// CarryOut sends what a plan holds. After an error it may be called again with
+// the same plan: the messages keep their ids.
+func (c *Client) CarryOut(ctx context.Context, plan protocol.Plan) error {
+	if len(plan.Sends) == 0 {
+		return nil // an empty group
+	}
 	if err := c.announce(ctx, plan.Chords); err != nil {
 		return err
 	}
@@ -130,10 +134,23 @@ func (c *Client) carryOut(ctx context.Context, plan protocol.Plan) error {
 			return err
 		}
 	}
-	if err := c.publish(ctx, msgs); err != nil {
+	err := c.publish(ctx, msgs)
+	if errors.Is(err, broker.ErrNoQueue) { // deleted since we declared it
+		c.forget(plan.Sends)
+	}
+	if err != nil {
 		return fmt.Errorf("send task %s[%s]: %w", plan.Sends[0].Task.Name, plan.Sends[0].Task.ID, err)
 	}
 	return nil
+}
+
+// forget makes the next sending declare the queues again.
+func (c *Client) forget(sends []protocol.Send) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range sends {
+		delete(c.declared, c.queueOf(s))
+	}
 }
 
 // announce writes the chords' sizes before any of their parts can arrive.
@@ -156,10 +173,7 @@ func (c *Client) announce(ctx context.Context, chords []protocol.ChordStart) err
 func (c *Client) route(ctx context.Context, s protocol.Send, m *protocol.Message) (broker.Publishing, error) {
 	exchange, key := s.Exchange, s.RoutingKey
 	if exchange == "" {
-		queue := s.Queue
-		if queue == "" {
-			queue = c.queueFor(s.Task.Name)
-		}
+		queue := c.queueOf(s)
 		if err := c.declare(ctx, queue); err != nil {
 			return broker.Publishing{}, fmt.Errorf("send task %s: declare queue %s: %w", s.Task.Name, queue, err)
 		}
@@ -169,9 +183,13 @@ func (c *Client) route(ctx context.Context, s protocol.Send, m *protocol.Message
 	return broker.Publishing{Exchange: exchange, RoutingKey: key, Message: m, Mandatory: true}, nil
 }
 
-func (c *Client) queueFor(task string) string {
+// queueOf is where a task goes that names no exchange.
+func (c *Client) queueOf(s protocol.Send) string {
+	if s.Queue != "" {
+		return s.Queue
+	}
 	if c.cfg.Route != nil {
-		if q := c.cfg.Route(task); q != "" {
+		if q := c.cfg.Route(s.Task.Name); q != "" {
 			return q
 		}
 	}

@@ -59,11 +59,11 @@ func (r *Result) Get(ctx context.Context, into any) error {
 	if err != nil || into == nil {
 		return err
 	}
-	raw := values[0]
-	if r.Members != nil {
-		if raw, err = protocol.Marshal(values); err != nil {
-			return err
-		}
+	var raw protocol.Raw
+	if r.Members == nil {
+		raw = values[0]
+	} else if raw, err = protocol.Marshal(values); err != nil {
+		return err
 	}
 	if err := protocol.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("result of task %s: %w", r.ID, err)
@@ -75,7 +75,7 @@ func (r *Result) Get(ctx context.Context, into any) error {
 // failure.
 func (r *Result) collect(ctx context.Context, ids []string) ([]protocol.Raw, error) {
 	if len(ids) == 0 {
-		return nil, nil
+		return []protocol.Raw{}, nil
 	}
 	w, err := r.backend.Watch(ctx, ids...)
 	if err != nil {

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -27,7 +28,8 @@ type Plan struct {
 	// ID is the task id that the result will stand under; the group id for a
 	// group.
 	ID string
-	// Members are the ids of a group's results in order; nil otherwise.
+	// Members are the ids of a group's results in order, those of nested groups
+	// in their place; nil when it is no group.
 	Members []string
 }
 
@@ -115,9 +117,13 @@ func (o *outcome) members() []string {
 	if !o.isGroup {
 		return nil
 	}
-	ids := make([]string, len(o.group))
-	for i, m := range o.group {
-		ids[i] = m.id
+	ids := []string{}
+	for _, m := range o.group {
+		if m.isGroup { // a member that ends in a group has results of its own only there
+			ids = append(ids, m.members()...)
+		} else {
+			ids = append(ids, m.id)
+		}
 	}
 	return ids
 }
@@ -193,10 +199,11 @@ func (c *canvas) applyGroup(s Signature) (*outcome, error) {
 // applyAfterGroup refuses what a group cannot carry: steps after it must have
 // been made a chord by then.
 func (c *canvas) applyAfterGroup(s Signature) error {
-	if rest, err := s.signatures("chain"); err != nil || len(rest) > 0 {
-		return fmt.Errorf("a group with steps after it is a chord: build it as one (%w)", err)
+	rest, err := s.signatures("chain")
+	if err == nil && len(rest) > 0 {
+		err = errors.New("a group with steps after it is a chord: build it as one")
 	}
-	return nil
+	return err
 }
 
 func (c *canvas) applyChord(s Signature) (*outcome, error) {

@@ -81,8 +81,11 @@ func (s Signature) chordParts() (header, body Signature, err error) {
 	}
 	bv, _ := s.Kwargs.Get("body")
 	bodies, err := signaturesOf(bv)
-	if err != nil || len(bodies) != 1 {
-		return header, body, fmt.Errorf("a chord needs one body: %w", err)
+	if err != nil {
+		return header, body, fmt.Errorf("chord body: %w", err)
+	}
+	if len(bodies) != 1 {
+		return header, body, fmt.Errorf("a chord needs one body, not %d", len(bodies))
 	}
 	return header, bodies[0].Clone(), nil
 }

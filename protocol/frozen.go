@@ -5,7 +5,24 @@ type Pending struct {
 	Name, ID, Group, ReplyTo string
 	GroupIndex               *int
 	Chord                    *Signature
-	Errbacks                 []Signature
+	// Errbacks are the error callbacks; only Errbacks (the function) fills them.
+	Errbacks []Signature
+}
+
+// Errbacks lists the error callbacks of a chord's body: its own, or those of
+// each child when the body is a group. What follows the body has none to call.
+func Errbacks(body Signature) []Pending {
+	bodies := []Signature{body}
+	if body.SubtaskType == SubtaskGroup {
+		bodies, _ = body.members() // what cannot be read promised nothing
+	}
+	var out []Pending
+	for _, b := range bodies {
+		if errbacks, _ := b.signatures("link_error"); len(errbacks) > 0 {
+			out = append(out, Pending{Name: b.Task, ID: b.text("task_id"), Errbacks: errbacks})
+		}
+	}
+	return out
 }
 
 // Frozen lists the tasks under a frozen signature whose ids somebody may wait
@@ -29,10 +46,9 @@ func Frozen(s Signature) []Pending {
 	default:
 		if id := s.text("task_id"); id != "" {
 			m := membershipOf(s)
-			errbacks, _ := s.signatures("link_error")
 			out = append(out, Pending{
 				Name: s.Task, ID: id, Group: m.group, ReplyTo: s.text("reply_to"),
-				GroupIndex: m.index, Chord: m.chord, Errbacks: errbacks,
+				GroupIndex: m.index, Chord: m.chord,
 			})
 		}
 	}

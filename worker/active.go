@@ -13,6 +13,20 @@ type run struct {
 	task   *Task
 	cancel context.CancelCauseFunc
 	since  time.Time
+	// ended holds the first cause that decides the outcome whatever the handler
+	// does. The end of the context alone, at a soft limit, decides nothing.
+	ended chan error
+	// over is set when the handler's goroutine has returned; slots.mu guards it.
+	over bool
+}
+
+// end decides the outcome from outside and cancels the handler.
+func (r *run) end(cause error) {
+	select {
+	case r.ended <- cause:
+	default:
+	}
+	r.cancel(cause)
 }
 
 // activeSet holds the executions under way. It is safe for concurrent use.
@@ -24,7 +38,7 @@ type activeSet struct {
 func newActiveSet() *activeSet { return &activeSet{runs: map[*run]struct{}{}} }
 
 func (a *activeSet) add(t *Task, cancel context.CancelCauseFunc, since time.Time) *run {
-	r := &run{task: t, cancel: cancel, since: since}
+	r := &run{task: t, cancel: cancel, since: since, ended: make(chan error, 1)}
 	a.mu.Lock()
 	a.runs[r] = struct{}{}
 	a.mu.Unlock()
@@ -61,7 +75,7 @@ func (a *activeSet) terminate(id string) bool {
 	found := false
 	for _, r := range a.list() {
 		if r.task.ID == id {
-			r.cancel(ErrRevoked)
+			r.end(ErrRevoked)
 			found = true
 		}
 	}

@@ -63,7 +63,7 @@ func (w *Worker) failChord(ctx context.Context, t *protocol.Task, join *backend.
 	if err := w.failSteps(ctx, t, []protocol.Signature{*t.Chord}, res); err != nil {
 		return err
 	}
-	for _, p := range protocol.Frozen(*t.Chord) {
+	for _, p := range protocol.Errbacks(*t.Chord) {
 		if err := w.callErrbacks(ctx, &protocol.Task{ID: p.ID, RootID: t.RootID}, p.Errbacks); err != nil {
 			return err
 		}

@@ -190,7 +190,7 @@ func addConsumer(w *Worker, args protocol.Object) (any, error) {
 	if q.Name == "" || c == nil {
 		return nil, fmt.Errorf("add_consumer needs a queue and a running worker")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), settleGrace)
 	defer cancel()
 	if err := (*c).AddQueue(ctx, q); err != nil {
 		return nil, err
@@ -203,7 +203,7 @@ func cancelConsumer(w *Worker, args protocol.Object) (any, error) {
 	if c == nil {
 		return nil, fmt.Errorf("the worker does not consume yet")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), settleGrace)
 	defer cancel()
 	if err := (*c).CancelQueue(ctx, args.String("queue")); err != nil {
 		return nil, err

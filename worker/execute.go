@@ -11,70 +11,129 @@ import (
 	"github.com/umbel-go/umbel/protocol"
 )
 
-// returned is what a handler left behind.
-type returned struct {
-	value any
-	err   error
-	stack string // of a panic
-}
+// yieldGrace is how long a task may take to return after a shutdown interrupted
+// it or its claim was lost.
+const yieldGrace = time.Second
 
-// execute runs the handler under its limits and never touches the broker. A
-// task that outlives its hard limit is abandoned: its goroutine may go on, its
-// outcome is decided.
-func (w *Worker) execute(ctx context.Context, d broker.Delivery, t *protocol.Task, reg *registration) outcome {
-	ctx, cancel := context.WithCancelCause(ctx)
+var errGone = errors.New("the handler ended its goroutine (runtime.Goexit)")
+
+// execute runs the handler under its limits and never touches the broker. A task
+// that outlives its hard limit or a terminate is abandoned: its outcome is
+// decided and its slot is free, while its goroutine may go on.
+func (w *Worker) execute(parent context.Context, d broker.Delivery, t *protocol.Task, reg *registration) outcome {
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	task := &Task{Task: t, Queue: d.Queue(), Hostname: w.name}
-	running := w.active.add(task, cancel, time.Now())
-	defer w.active.remove(running)
+	r := w.active.add(task, cancel, time.Now())
+	defer w.active.remove(r)
 	w.count(t.Name)
 	w.events.task(protocol.EventTaskStarted, t.ID, nil)
 	soft, hard := limits(t, reg.options)
 	defer stopTimer(after(soft, func() { cancel(ErrSoftLimit) }))
-	tooLate := make(chan struct{})
-	defer stopTimer(after(hard, func() { cancel(ErrHardLimit); close(tooLate) }))
-	done := make(chan returned, 1)
-	begun := time.Now()
-	go func() { done <- call(context.WithValue(ctx, taskKey{}, task), reg.handler, task) }()
-	var r returned
+	defer stopTimer(after(hard, func() { r.end(ErrHardLimit) }))
+	done := make(chan outcome, 1)
+	go func() {
+		out := failure(errGone)
+		defer func() { done <- out; w.slots.returned(r) }() // runs on Goexit too
+		out = invoke(context.WithValue(ctx, taskKey{}, task), reg, task)
+	}()
 	lostClaim := d.Lost()
 	if !reg.options.acksLate {
 		lostClaim = nil // acknowledged already
 	}
-wait:
-	for {
-		select {
-		case r = <-done:
-			break wait
-		case <-lostClaim:
-			cancel(ErrClaimLost)
-			lostClaim = nil
-		case <-tooLate:
-			return outcome{state: failed, runtime: time.Since(begun), exception: &protocol.Exception{
-				Module: "billiard.exceptions", Type: "TimeLimitExceeded", Args: []any{hard.Seconds()}}}
-		}
-	}
-	out := outcomeOf(t, reg.options, r.value, r.err, context.Cause(ctx), time.Now())
-	if r.stack != "" {
-		out.traceback = r.stack
-	}
-	out.runtime = time.Since(begun)
+	out := w.await(r, done, parent.Done(), lostClaim, hard)
+	out.runtime = time.Since(r.since)
 	return out
 }
 
-// call runs a handler and turns a panic into an error with its stack.
-func call(ctx context.Context, h Handler, t *Task) (r returned) {
+// await waits for the handler or for what ends it first.
+func (w *Worker) await(r *run, done <-chan outcome, shutdown, lostClaim <-chan struct{}, hard time.Duration) outcome {
+	for {
+		select {
+		case out := <-done:
+			return settledBy(out, causeOf(r, shutdown, lostClaim), hard)
+		case <-shutdown:
+			r.end(ErrShutdown)
+			shutdown = nil
+		case <-lostClaim:
+			r.end(ErrClaimLost)
+			lostClaim = nil
+		case cause := <-r.ended:
+			return w.cutShort(r, done, cause, hard)
+		}
+	}
+}
+
+// causeOf is why a handler that has just returned was being ended, nil if it was
+// not.
+func causeOf(r *run, shutdown, lostClaim <-chan struct{}) error {
+	select {
+	case cause := <-r.ended:
+		return cause
+	case <-lostClaim:
+		return ErrClaimLost
+	case <-shutdown:
+		return ErrShutdown
+	default:
+		return nil
+	}
+}
+
+// settledBy decides between a handler's own outcome and what was ending it. The
+// outcome of a lost claim belongs to its new holder; otherwise what the handler
+// reached by itself stands.
+func settledBy(out outcome, cause error, hard time.Duration) outcome {
+	stopped := out.state == failed && (errors.Is(out.err, context.Canceled) || errors.Is(out.err, cause))
+	switch {
+	case cause == ErrClaimLost, cause == ErrShutdown && stopped:
+		return outcome{state: interrupted, exception: workerLost(cause)}
+	case cause == ErrRevoked && stopped:
+		return outcome{state: revoked, reason: "terminated"}
+	case cause == ErrHardLimit && stopped:
+		return limitExceeded(hard)
+	}
+	return out
+}
+
+func limitExceeded(hard time.Duration) outcome {
+	return outcome{state: failed, exception: &protocol.Exception{
+		Module: "billiard.exceptions", Type: "TimeLimitExceeded", Args: []any{hard.Seconds()}}}
+}
+
+// cutShort decides the outcome of a task that is ended from outside while it
+// runs. A limit or a terminate is decided at once; otherwise the task may still
+// return.
+func (w *Worker) cutShort(r *run, done <-chan outcome, cause error, hard time.Duration) outcome {
+	switch cause {
+	case ErrHardLimit:
+		w.slots.abandon(r)
+		return limitExceeded(hard)
+	case ErrRevoked:
+		w.slots.abandon(r)
+		return outcome{state: revoked, reason: "terminated"}
+	}
+	grace := time.NewTimer(yieldGrace)
+	defer grace.Stop()
+	select {
+	case out := <-done:
+		return settledBy(out, cause, hard)
+	case <-grace.C:
+		w.slots.abandon(r)
+		return outcome{state: interrupted, exception: workerLost(cause)}
+	}
+}
+
+// invoke runs a handler to its outcome. A panic, in the handler or in what its
+// result or error does when it is read, is a failure with a stack.
+func invoke(ctx context.Context, reg *registration, t *Task) (out outcome) {
 	defer func() {
 		if p := recover(); p != nil {
-			err, ok := p.(error)
-			if !ok {
-				err = errors.New(fmt.Sprint(p))
-			}
-			r = returned{err: fmt.Errorf("panic: %w", err), stack: string(debug.Stack())}
+			out = failure(fmt.Errorf("panic: %v", p))
+			out.traceback = string(debug.Stack())
 		}
 	}()
-	v, err := h(ctx, t)
-	return returned{value: v, err: err}
+	value, err := reg.handler(ctx, t)
+	return outcomeOf(t.Task, reg.options, value, err, context.Cause(ctx), time.Now())
 }
 
 // limits are those of the message, else those of the registration.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -26,15 +27,32 @@ const (
 	foreignRounds = 2
 
 	foreignPause    = 500 * time.Millisecond // between rounds, and the first delay
-	foreignMaxDelay = 30 * time.Second
+	foreignMaxDelay = 5 * time.Second
+
+	// courtesyFirst and courtesyMax are the pause before the next claim after
+	// one foreign task, and after many in a row: in it the workers whose tasks
+	// they are take the rest, which we would only carry to and fro.
+	courtesyFirst   = 5 * time.Millisecond
+	courtesyMax     = 250 * time.Millisecond
+	foreignTries    = 3      // the delay grows after so many
 	foreignTracked  = 10_000 // message ids whose delay we remember
+	strangersAdvice = 20     // foreign tasks in a row that are worth a line in the log
 )
+
+// courtesy is the pause that a worker owes after n foreign tasks in a row.
+func courtesy(n int64) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	return min(courtesyFirst<<min(n-1, 10), courtesyMax)
+}
 
 // foreign knows which tasks other nodes register. It is safe for concurrent
 // use; one goroutine asks.
 type foreign struct {
-	ask func(context.Context) (map[string]protocol.Raw, error)
-	now func() time.Time
+	self string // our node name
+	ask  func(context.Context) (map[string]protocol.Raw, error)
+	now  func() time.Time
 
 	mu     sync.Mutex // guards the rest
 	nodes  map[string]nodeTasks
@@ -49,9 +67,9 @@ type nodeTasks struct {
 	seen  time.Time
 }
 
-func newForeign(ask func(context.Context) (map[string]protocol.Raw, error)) *foreign {
+func newForeign(self string, ask func(context.Context) (map[string]protocol.Raw, error)) *foreign {
 	return &foreign{
-		ask: ask, now: time.Now, nodes: map[string]nodeTasks{}, absent: map[string]int{},
+		self: self, ask: ask, now: time.Now, nodes: map[string]nodeTasks{}, absent: map[string]int{},
 		parks: map[string]int{}, want: make(chan struct{}, 1),
 	}
 }
@@ -65,15 +83,25 @@ func (f *foreign) run(ctx context.Context) {
 			return
 		}
 		replies, err := f.ask(ctx)
-		if err == nil {
-			f.learn(replies)
+		if err != nil && ctx.Err() == nil {
+			slog.WarnContext(ctx, "cannot ask which tasks other workers register; unknown tasks are handed back meanwhile", "error", err)
+			continue
 		}
+		f.learn(replies)
 	}
 }
 
+// learn takes the answers of one round. A round in which we did not even hear
+// ourselves proves nothing about the others.
 func (f *foreign) learn(replies map[string]protocol.Raw) {
+	if _, heard := replies[f.self]; !heard {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.now().Sub(f.asked) > foreignFresh {
+		clear(f.absent) // rounds count only when they follow each other
+	}
 	f.asked = f.now()
 	for node, raw := range replies {
 		var list []string
@@ -121,7 +149,8 @@ func (f *foreign) consult(name, id string) (handBack bool, delay time.Duration) 
 		return false, 0
 	}
 	if !known || !fresh {
-		if _, tracked := f.absent[name]; !tracked && !known && len(f.absent) < foreignTracked {
+		if _, tracked := f.absent[name]; !tracked && !known {
+			forgetOne(f.absent)
 			f.absent[name] = 0
 		}
 		select {
@@ -133,22 +162,40 @@ func (f *foreign) consult(name, id string) (handBack bool, delay time.Duration) 
 		return true, foreignPause
 	}
 	n := f.parks[id]
-	if len(f.parks) < foreignTracked || n > 0 {
-		f.parks[id] = n + 1
+	if n == 0 {
+		forgetOne(f.parks)
 	}
-	return true, min(foreignPause<<min(n, 10), foreignMaxDelay)
+	f.parks[id] = n + 1
+	return true, min(foreignPause<<min(max(0, n-foreignTries), 10), foreignMaxDelay)
+}
+
+// forgetOne makes room in a full map: any entry will do, it only starts anew.
+func forgetOne(m map[string]int) {
+	if len(m) < foreignTracked {
+		return
+	}
+	for k := range m {
+		delete(m, k)
+		return
+	}
 }
 
 // handleForeign gives an unknown task back, or fails it where nobody knows it.
-func (w *Worker) handleForeign(ctx context.Context, d broker.Delivery, t *protocol.Task) {
+func (w *Worker) handleForeign(d broker.Delivery, t *protocol.Task) {
 	back, delay := w.foreign.consult(t.Name, t.ID)
 	if back {
+		if n := w.strangers.Add(1); n == strangersAdvice {
+			w.log.Warn("this queue brings many tasks that only other workers register; give them, or us, a queue of their own",
+				"queue", d.Queue(), "task", t.Name)
+		}
 		w.log.Debug("task is not registered here, handed back", "task", t.Name, "id", t.ID, "for", delay)
-		w.check(d.Park(ctx, time.Now().Add(delay)), "hand back a foreign task", t)
+		w.finish("hand back a foreign task", t, func(ctx context.Context) error { return d.Park(ctx, time.Now().Add(delay)) })
 		return
 	}
 	w.log.Error("unregistered task: no live worker knows it; it is kept in the dead-letter place",
 		"task", t.Name, "id", t.ID, "queue", d.Queue())
-	w.failUnrun(ctx, t, protocol.NotRegistered(t.Name))
-	w.check(d.Dead(ctx, "NotRegistered: no live worker knows task "+t.Name), "move an unregistered task to the dead-letter place", t)
+	w.failUnrun(t, protocol.NotRegistered(t.Name))
+	w.finish("move to the dead-letter place", t, func(ctx context.Context) error {
+		return d.Dead(ctx, "NotRegistered: no live worker knows task "+t.Name)
+	})
 }

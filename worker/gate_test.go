@@ -3,9 +3,11 @@ package worker
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -55,8 +57,6 @@ func TestOutcomeOf(t *testing.T) {
 		{"error", 0, nil, boom, nil, failed, "Exception"},
 		{"named class", 0, nil, Exception("builtins", "ValueError", "x"), nil, failed, "ValueError"},
 		{"soft limit", 0, nil, context.Canceled, ErrSoftLimit, failed, "SoftTimeLimitExceeded"},
-		{"terminated", 0, nil, context.Canceled, ErrRevoked, revoked, ""},
-		{"shutdown", 0, nil, context.Canceled, ErrShutdown, interrupted, "WorkerLostError"},
 		{"retry", 2, nil, Retry(boom, 0), nil, retried, "Exception"},
 		{"retries used up", 3, nil, Retry(boom, 0), nil, failed, "Exception"},
 		{"used up without a cause", 3, nil, Retry(nil, 0), nil, failed, "MaxRetriesExceededError"},
@@ -81,14 +81,18 @@ func TestOutcomeOf(t *testing.T) {
 
 func TestForeignNeverGivesUpEarly(t *testing.T) {
 	now := time.Unix(1000, 0)
-	f := newForeign(nil)
+	f := newForeign("umbel@self", nil)
 	f.now = func() time.Time { return now }
 	names := func(list ...string) protocol.Raw { raw, _ := protocol.Marshal(list); return raw }
+	learn := func(replies map[string]protocol.Raw) {
+		replies["umbel@self"] = names("go.task")
+		f.learn(replies)
+	}
 
 	if back, _ := f.consult("py.task", "1"); !back {
 		t.Fatal("nobody was asked and the task was given up")
 	}
-	f.learn(map[string]protocol.Raw{"celery@a": names("py.task [rate_limit=10/m]")})
+	learn(map[string]protocol.Raw{"celery@a": names("py.task [rate_limit=10/m]")})
 	var last time.Duration
 	for i := range 8 {
 		back, delay := f.consult("py.task", "1")
@@ -99,27 +103,109 @@ func TestForeignNeverGivesUpEarly(t *testing.T) {
 	}
 	// A node that is busy does not answer; it still counts.
 	for range 5 {
-		f.learn(map[string]protocol.Raw{})
+		learn(map[string]protocol.Raw{})
 	}
 	if back, _ := f.consult("py.task", "1"); !back {
 		t.Error("a silent node's task was given up")
 	}
 	// One that nobody ever had is given up after two rounds, not one.
 	f.consult("nobody.has", "2")
-	f.learn(map[string]protocol.Raw{"celery@a": names("py.task")})
+	learn(map[string]protocol.Raw{"celery@a": names("py.task")})
 	if back, _ := f.consult("nobody.has", "2"); !back {
 		t.Error("given up after one round")
 	}
-	f.learn(map[string]protocol.Raw{"celery@a": names("py.task")})
+	learn(map[string]protocol.Raw{"celery@a": names("py.task")})
+	f.learn(map[string]protocol.Raw{}) // we did not hear ourselves: proves nothing
 	if back, _ := f.consult("nobody.has", "2"); back {
 		t.Error("still handed back after two rounds without a taker")
 	}
+	// Rounds long ago do not count.
+	now = now.Add(time.Hour)
+	if back, _ := f.consult("nobody.has", "3"); !back {
+		t.Error("given up on stale answers")
+	}
+	learn(map[string]protocol.Raw{})
+	if back, _ := f.consult("nobody.has", "3"); !back {
+		t.Error("given up after one fresh round")
+	}
 }
 
-func TestPanicBecomesAnError(t *testing.T) {
-	r := call(context.Background(), func(context.Context, *Task) (any, error) { panic("ouch") }, &Task{})
-	if r.err == nil || r.stack == "" {
-		t.Fatalf("got %+v", r)
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+type panickyJSON struct{}
+
+func (panickyJSON) MarshalJSON() ([]byte, error) { panic("ouch") }
+
+// Whatever a handler does, its run has one outcome and the worker lives.
+func TestHandlersThatMisbehave(t *testing.T) {
+	tests := map[string]Handler{
+		"panic":            func(context.Context, *Task) (any, error) { panic("ouch") },
+		"typed nil error":  func(context.Context, *Task) (any, error) { var e *nilError; return nil, e },
+		"panicking result": func(context.Context, *Task) (any, error) { return panickyJSON{}, nil },
+		"result not JSON":  func(context.Context, *Task) (any, error) { return protocol.Raw("not json"), nil },
+		"Goexit":           func(context.Context, *Task) (any, error) { runtime.Goexit(); return nil, nil },
+	}
+	for name, h := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := New(Config{Concurrency: 1})
+			out := w.execute(context.Background(), idle{}, &protocol.Task{ID: "id"}, &registration{handler: h})
+			if out.state != failed || out.exception == nil {
+				t.Errorf("got %+v", out)
+			}
+		})
+	}
+}
+
+// idle is a delivery that nothing happens to.
+type idle struct{ broker.Delivery }
+
+func (idle) Queue() string         { return "q" }
+func (idle) Lost() <-chan struct{} { return nil }
+
+// Once as many tasks as slots ignore their limits, nothing more is taken.
+func TestAbandonedTasksStopTheClaiming(t *testing.T) {
+	w := New(Config{Concurrency: 1})
+	release := make(chan struct{})
+	out := w.execute(context.Background(), idle{}, &protocol.Task{ID: "id", HardLimit: 0.01}, &registration{
+		handler: func(context.Context, *Task) (any, error) { <-release; return nil, nil },
+	})
+	if out.state != failed || out.exception.Type != "TimeLimitExceeded" {
+		t.Fatalf("got %+v", out)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if free, ok := w.slots.wait(ctx); ok {
+		t.Errorf("%d slots are free beside an abandoned task", free)
+	}
+	close(release)
+	if _, ok := w.slots.wait(context.Background()); !ok {
+		t.Error("no slot is free although the task returned")
+	}
+}
+
+func TestPattern(t *testing.T) {
+	tests := []struct {
+		pattern, matcher, name string
+		want                   bool
+	}{
+		{"batch-*", "glob", "batch-1@host", true}, {"batch-*", "glob", "x-batch-1", false},
+		{"w[!a]@*", "glob", "wb@h", true}, {"w[!a]@*", "glob", "wa@h", false},
+		{"w[ab]?", "glob", "wa1", true}, {"w[", "glob", "w[", true}, {"a.b", "glob", "axb", false},
+		{"batch-.*", "pcre", "batch-1@host", true}, {"batch-.*", "pcre", "umbel@host", false},
+		{"umb", "pcre", "umbel@host", true}, {"mbel", "pcre", "umbel@host", false},
+	}
+	for _, tt := range tests {
+		re, err := pattern(tt.pattern, tt.matcher)
+		if err != nil || re.MatchString(tt.name) != tt.want {
+			t.Errorf("%s %q on %s: want %v (%v)", tt.matcher, tt.pattern, tt.name, tt.want, err)
+		}
+	}
+	for _, matcher := range []string{"pcre", "nosuch"} {
+		if _, err := pattern("(", matcher); err == nil {
+			t.Errorf("%s: no error", matcher)
+		}
 	}
 }
 

@@ -3,8 +3,9 @@ package worker
 import (
 	"context"
 	"fmt"
-	"path"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/umbel-go/umbel/broker"
@@ -60,11 +61,61 @@ func (w *Worker) addressed(req *protocol.ControlRequest) bool {
 	switch {
 	case len(req.Destination) > 0:
 		return slices.Contains(req.Destination, w.name)
-	case req.Pattern != "" && req.Matcher == "glob":
-		ok, err := path.Match(req.Pattern, w.name)
-		return ok && err == nil
+	case req.Pattern == "" || req.Matcher == "":
+		return true
 	}
-	return true
+	re, err := pattern(req.Pattern, req.Matcher)
+	if err != nil {
+		w.log.Warn("ignored a remote control command", "method", req.Method, "error", err)
+		return false
+	}
+	return re.MatchString(w.name)
+}
+
+// pattern compiles a pattern as Python matches it: glob is fnmatch and covers
+// the whole name, pcre is re.match and begins at its start.
+func pattern(text, matcher string) (*regexp.Regexp, error) {
+	switch matcher {
+	case "glob":
+		text = "^" + globToRegexp(text) + "$"
+	case "pcre":
+		text = "^(?:" + text + ")"
+	default:
+		return nil, fmt.Errorf("matcher %q is not known", matcher)
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", text, err)
+	}
+	return re, nil
+}
+
+// globToRegexp follows fnmatch: *, ?, [seq] and [!seq], no escapes.
+func globToRegexp(glob string) string {
+	var b strings.Builder
+	for i := 0; i < len(glob); i++ {
+		switch c := glob[i]; c {
+		case '*':
+			b.WriteString(".*")
+		case '?':
+			b.WriteByte('.')
+		case '[':
+			end := strings.IndexByte(glob[min(i+2, len(glob)):], ']')
+			if end < 0 {
+				b.WriteString(`\[`)
+				continue
+			}
+			set := strings.ReplaceAll(glob[i+1:i+2+end], `\`, `\\`)
+			if rest, negated := strings.CutPrefix(set, "!"); negated {
+				set = "^" + rest
+			}
+			b.WriteString("[" + set + "]")
+			i += 2 + end
+		default:
+			b.WriteString(regexp.QuoteMeta(string(c)))
+		}
+	}
+	return b.String()
 }
 
 // obey runs a command; errors become replies as Python writes them.

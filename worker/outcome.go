@@ -32,6 +32,7 @@ type outcome struct {
 	eta       time.Time // retried
 	runtime   time.Duration
 	reason    string // revoked: "revoked", "expired" or "terminated"
+	err       error  // failed: what the handler returned
 }
 
 // RetryError is returned by a task that wants to run again.
@@ -95,22 +96,14 @@ func exceptionOf(err error) *protocol.Exception {
 	return protocol.NewException(err.Error())
 }
 
-// outcomeOf decides what a handler's return means. cause is why the task's
-// context ended, nil while it is alive.
+// outcomeOf decides what a handler's return means; cause is why its context
+// ended, nil while it is alive. What ended it from outside is decided elsewhere.
 func outcomeOf(t *protocol.Task, opts options, value any, err, cause error, now time.Time) outcome {
 	var retry *RetryError
 	var reject *RejectError
 	switch {
 	case err == nil:
-		raw, merr := protocol.Marshal(value)
-		if merr != nil {
-			return failure(fmt.Errorf("result cannot be stored: %w", merr))
-		}
-		return outcome{state: succeeded, result: raw}
-	case errors.Is(cause, ErrRevoked):
-		return outcome{state: revoked, reason: "terminated"}
-	case errors.Is(cause, ErrShutdown), errors.Is(cause, ErrClaimLost):
-		return outcome{state: interrupted, exception: workerLost(cause)}
+		return success(value)
 	case errors.Is(err, context.Canceled) && errors.Is(cause, ErrSoftLimit):
 		return failure(ErrSoftLimit)
 	case errors.Is(err, ErrIgnore):
@@ -124,8 +117,20 @@ func outcomeOf(t *protocol.Task, opts options, value any, err, cause error, now 
 	return failure(err)
 }
 
+// success checks that the value is JSON: a RawMessage may hold anything.
+func success(value any) outcome {
+	raw, err := protocol.Marshal(value)
+	if err == nil {
+		_, err = protocol.Decode(raw)
+	}
+	if err != nil {
+		return failure(fmt.Errorf("result cannot be stored: %w", err))
+	}
+	return outcome{state: succeeded, result: raw}
+}
+
 func failure(err error) outcome {
-	return outcome{state: failed, exception: exceptionOf(err), traceback: fmt.Sprintf("%T: %v\n", err, err)}
+	return outcome{state: failed, err: err, exception: exceptionOf(err), traceback: fmt.Sprintf("%T: %v\n", err, err)}
 }
 
 // retryOutcome holds to the limit of retries: beyond it the cause is the

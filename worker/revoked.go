@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,9 +28,10 @@ func (s *revokedSet) add(ids ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
-		if _, known := s.at[id]; !known {
-			s.order = append(s.order, id)
+		if _, known := s.at[id]; known { // it counts as new again
+			s.order = slices.DeleteFunc(s.order, func(o string) bool { return o == id })
 		}
+		s.order = append(s.order, id)
 		s.at[id] = now
 	}
 	for len(s.order) > 0 && (len(s.order) > revokesMax || now.Sub(s.at[s.order[0]]) > revokeExpires) {
@@ -49,5 +51,11 @@ func (s *revokedSet) has(id string) bool {
 func (s *revokedSet) list() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string{}, s.order...)
+	out := []string{}
+	for _, id := range s.order {
+		if time.Since(s.at[id]) <= revokeExpires {
+			out = append(out, id)
+		}
+	}
+	return out
 }

@@ -264,11 +264,15 @@ func TestRemoteControl(t *testing.T) {
 	}
 	for method, want := range map[string]string{
 		"active": hanging.ID, "stats": `"max-concurrency": 1`, "active_queues": `"name": "celery"`,
-		"query_task": "null", "revoked": `"x"`, "clock": `"clock"`, "conf": "worker_concurrency", "hello": `"revoked"`,
+		"revoked": `"x"`, "clock": `"clock"`, "conf": "worker_concurrency", "hello": `"revoked"`,
 	} {
-		if got := inspect(method, nil); !strings.Contains(got+"null", want) {
+		if got := inspect(method, nil); !strings.Contains(got, want) {
 			t.Errorf("%s: %q is not in %s", method, want, got)
 		}
+	}
+	found := inspect("query_task", protocol.Object{{Name: "ids", Value: []string{hanging.ID, "nowhere"}}})
+	if want := fmt.Sprintf(`{"%s": ["active", {"id": "%[1]s"`, hanging.ID); !strings.HasPrefix(found, want) || strings.Contains(found, "nowhere") {
+		t.Errorf("query_task: %s", found)
 	}
 	got := inspect("revoke", protocol.Object{{Name: "task_id", Value: hanging.ID}, {Name: "terminate", Value: true}})
 	if want := fmt.Sprintf(`{"ok": "terminate: %s"}`, hanging.ID); got != want {

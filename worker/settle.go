@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -31,12 +30,8 @@ func (w *Worker) settle(ctx context.Context, t *protocol.Task, reg *registration
 			return w.settleFailure(ctx, t, reg, out)
 		}
 		w.events.task(protocol.EventTaskRejected, t.ID, protocol.Object{{Name: "requeue", Value: out.requeue}})
-	case interrupted:
-		w.log.Warn("task interrupted", "task", t.Name, "id", t.ID, "returned to the queue", late)
-		if !late {
-			return w.settleFailure(ctx, t, reg, out)
-		}
-		w.events.task(protocol.EventTaskCancelled, t.ID, nil)
+	case interrupted: // acknowledged early, or its message would go back
+		return w.settleFailure(ctx, t, reg, out)
 	}
 	return nil
 }
@@ -66,19 +61,28 @@ func (w *Worker) settleSuccess(ctx context.Context, t *protocol.Task, reg *regis
 	return nil
 }
 
-// followUp sends the callbacks (several of them as one group) and the next step
-// of the chain with the result, and returns their result tuples.
-func (w *Worker) followUp(ctx context.Context, t *protocol.Task, result protocol.Raw) ([]protocol.Raw, error) {
-	var next []protocol.Signature
-	switch len(t.Callbacks) {
-	case 0:
-	case 1:
-		next = append(next, t.Callbacks[0])
-	default:
-		next = append(next, client.Group(t.Callbacks...))
+// together makes one group of several signatures that are no groups themselves,
+// as Celery does with callbacks.
+func together(sigs []protocol.Signature) []protocol.Signature {
+	var out, plain []protocol.Signature
+	for _, s := range sigs {
+		if s.SubtaskType == protocol.SubtaskGroup {
+			out = append(out, s)
+		} else {
+			plain = append(plain, s)
+		}
 	}
+	if len(plain) > 1 {
+		return append(out, client.Group(plain...))
+	}
+	return append(out, plain...)
+}
+
+// followUp sends the callbacks and the next step of the chain with the result,
+// and returns their result tuples.
+func (w *Worker) followUp(ctx context.Context, t *protocol.Task, result protocol.Raw) ([]protocol.Raw, error) {
 	var children []protocol.Raw
-	for _, sig := range next {
+	for _, sig := range together(t.Callbacks) {
 		plan, err := w.apply(ctx, t, sig, []any{result}, nil)
 		if err != nil {
 			return nil, err
@@ -99,19 +103,24 @@ func (w *Worker) followUp(ctx context.Context, t *protocol.Task, result protocol
 	return children, nil
 }
 
-// apply sends a signature as a child of the task.
+// apply sends a signature as a child of the task. The plan is made once, so that
+// what is published again after a broken connection has the same ids.
 func (w *Worker) apply(ctx context.Context, t *protocol.Task, sig protocol.Signature, args []any, opts protocol.Object) (protocol.Plan, error) {
 	root := t.RootID
 	if root == "" {
 		root = t.ID
 	}
 	opts = append(opts, protocol.Field{Name: "root_id", Value: root}, protocol.Field{Name: "parent_id", Value: t.ID})
-	return w.client.Apply(ctx, sig, args, opts, client.Parent{RootID: root, ID: t.ID, ReplyTo: t.ReplyTo})
+	plan, err := w.client.Plan(sig, args, opts, client.Parent{RootID: root, ID: t.ID, ReplyTo: t.ReplyTo})
+	if err == nil {
+		err = w.retry(ctx, func() error { return w.client.CarryOut(ctx, plan) })
+	}
+	return plan, err
 }
 
 func (w *Worker) settleFailure(ctx context.Context, t *protocol.Task, reg *registration, out outcome) error {
 	ignore := w.ignores(t, reg)
-	if err := w.storeFailure(ctx, t, out, protocol.StateFailure, !ignore); err != nil {
+	if err := w.storeFailure(ctx, t, out, !ignore); err != nil {
 		return err
 	}
 	if err := w.callErrbacks(ctx, t, t.Errbacks); err != nil {
@@ -127,8 +136,8 @@ func (w *Worker) settleFailure(ctx context.Context, t *protocol.Task, reg *regis
 // storeFailure is Celery's mark_as_failure: the result, the chord part, and the
 // same failure for every remaining step of the chain, so that its last id
 // resolves.
-func (w *Worker) storeFailure(ctx context.Context, t *protocol.Task, out outcome, status string, store bool) error {
-	res := w.meta(t, status, out.exception.Raw(), out.traceback)
+func (w *Worker) storeFailure(ctx context.Context, t *protocol.Task, out outcome, store bool) error {
+	res := w.meta(t, protocol.StateFailure, out.exception.Raw(), out.traceback)
 	if store {
 		if err := w.put(ctx, t, nil, res); err != nil {
 			return err
@@ -164,15 +173,12 @@ func (w *Worker) failSteps(ctx context.Context, t *protocol.Task, steps []protoc
 // callErrbacks sends the error callbacks, as Celery does for those that are not
 // registered here: one group, each with the failed id as its only argument.
 func (w *Worker) callErrbacks(ctx context.Context, t *protocol.Task, errbacks []protocol.Signature) error {
-	if len(errbacks) == 0 {
-		return nil
+	for _, sig := range together(errbacks) {
+		if _, err := w.apply(ctx, t, sig, []any{t.ID}, nil); err != nil {
+			return fmt.Errorf("call errback %s: %w", sig.Task, err)
+		}
 	}
-	sig := errbacks[0]
-	if len(errbacks) > 1 {
-		sig = client.Group(errbacks...)
-	}
-	_, err := w.apply(ctx, t, sig, []any{t.ID}, nil)
-	return err
+	return nil
 }
 
 // settleRetry publishes the task again under its own id and stores RETRY.
@@ -183,7 +189,7 @@ func (w *Worker) settleRetry(ctx context.Context, t *protocol.Task, reg *registr
 	if next.ParentID == "" {
 		next.ParentID = t.ID // Celery's quirk: a retried root names itself
 	}
-	if err := w.client.Resend(ctx, &next); err != nil {
+	if err := w.retry(ctx, func() error { return w.client.Resend(ctx, &next) }); err != nil {
 		return fmt.Errorf("publish the retry: %w", err)
 	}
 	if err := w.put(ctx, t, reg, w.meta(t, protocol.StateRetry, out.exception.Raw(), out.traceback)); err != nil {
@@ -246,22 +252,4 @@ func (w *Worker) put(ctx context.Context, t *protocol.Task, reg *registration, r
 		return fmt.Errorf("store result of %s: %w", t.ID, err)
 	}
 	return nil
-}
-
-// retry repeats what failed for want of a connection until ctx ends: an outcome
-// is worth waiting for.
-func (w *Worker) retry(ctx context.Context, do func() error) error {
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		err := do()
-		if err == nil || !lost(err) {
-			return err
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return errors.Join(err, context.Cause(ctx))
-		}
-	}
 }

@@ -39,7 +39,8 @@ type Config struct {
 	// Heartbeat is the pause between worker-heartbeat events; 0 means 2 s.
 	Heartbeat time.Duration
 	// DrainTimeout bounds a warm shutdown; 0 waits for every running task. When
-	// it passes, contexts end with ErrShutdown.
+	// it passes, contexts end with ErrShutdown; tasks have a second to return,
+	// and their outcomes as long again, at most 30 s, to be settled.
 	DrainTimeout time.Duration
 	// Queue and Route are where follow-up tasks go that name no queue; see
 	// client.Config.
@@ -65,12 +66,20 @@ type Worker struct {
 	revoked  *revokedSet
 	started  time.Time
 
-	accepted atomic.Int64 // tasks started since the worker was
-	totals   sync.Map     // task name -> *atomic.Int64
-	consumer atomic.Pointer[broker.Consumer]
-	online   chan struct{} // closed once the first claim may happen
-	stop     chan struct{} // closed by a remote shutdown
-	stopOnce sync.Once
+	slots     *slots
+	announced announced
+	// settling is the context of everything that follows a run. Set by consume
+	// before the first claim, it outlives Run's by the time that a stopping
+	// worker has to settle.
+	settling context.Context
+
+	accepted  atomic.Int64 // tasks started since the worker was
+	strangers atomic.Int64 // foreign tasks in a row
+	totals    sync.Map     // task name -> *atomic.Int64
+	consumer  atomic.Pointer[broker.Consumer]
+	online    chan struct{} // closed once the first claim may happen
+	stop      chan struct{} // closed by a remote shutdown
+	stopOnce  sync.Once
 }
 
 // New returns a worker. It starts nothing.
@@ -89,7 +98,7 @@ func New(cfg Config) *Worker {
 	}
 	w := &Worker{
 		cfg: cfg, name: nodeName(cfg.Name), registry: map[string]*registration{},
-		active: newActiveSet(), revoked: newRevokedSet(),
+		active: newActiveSet(), revoked: newRevokedSet(), slots: newSlots(cfg.Concurrency),
 		online: make(chan struct{}), stop: make(chan struct{}), started: time.Now(),
 	}
 	w.log = cfg.Logger.With("worker", w.name)
@@ -97,7 +106,7 @@ func New(cfg Config) *Worker {
 		Broker: cfg.Broker, Backend: cfg.Backend, Queue: cfg.Queue, Route: cfg.Route, Name: w.name,
 	})
 	w.events = newEvents(w)
-	w.foreign = newForeign(w.askRegistered)
+	w.foreign = newForeign(w.name, w.askRegistered)
 	w.registerBuiltins()
 	return w
 }
@@ -168,27 +177,48 @@ func (w *Worker) consume(ctx context.Context) error {
 	if err != nil || c == nil {
 		return err
 	}
+	settling, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer giveUp(nil)
+	w.settling = settling
 	w.consumer.Store(&c)
 	w.log.Info("worker is ready", "queues", queueNames(w.cfg.Queues), "concurrency", w.cfg.Concurrency,
 		"broker", w.cfg.Broker.Info().URL)
 	close(w.online)
 	// The tasks' context survives ctx: a warm shutdown lets them finish.
-	run, abandon := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer abandon(nil)
-	slots := newSlots(w.cfg.Concurrency)
-	w.claimLoop(ctx, run, c, slots)
-	w.log.Info("warm shutdown: waiting for running tasks", "active", w.active.len())
-	if !slots.drain(w.cfg.DrainTimeout) {
-		w.log.Warn("drain deadline passed, interrupting running tasks", "active", w.active.len())
-		abandon(ErrShutdown)
-		slots.drain(settleTimeout)
-	}
-	closing, done := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	run, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer interrupt(nil)
+	w.claimLoop(ctx, run, c)
+	w.drain(interrupt, giveUp)
+	closing, done := context.WithTimeout(context.WithoutCancel(ctx), w.grace())
 	defer done()
 	if err := c.Close(closing); err != nil {
 		w.log.Warn("close consumer", "error", err)
 	}
 	return nil
+}
+
+// drain ends a worker warmly: first running tasks may finish, then they are
+// interrupted, then what still cannot be settled is left to the broker.
+func (w *Worker) drain(interrupt, giveUp context.CancelCauseFunc) {
+	w.log.Info("warm shutdown: waiting for running tasks", "active", w.active.len())
+	if w.slots.drain(w.cfg.DrainTimeout) {
+		return
+	}
+	w.log.Warn("drain deadline passed, interrupting running tasks", "active", w.active.len())
+	interrupt(ErrShutdown)
+	if w.slots.drain(yieldGrace + w.grace()) {
+		return
+	}
+	giveUp(ErrShutdown)
+	w.slots.drain(time.Second)
+}
+
+// grace is how long settling may take at the end.
+func (w *Worker) grace() time.Duration {
+	if w.cfg.DrainTimeout > 0 {
+		return min(w.cfg.DrainTimeout, settleGrace)
+	}
+	return settleGrace
 }
 
 // open starts consuming, waiting for a broker that is not there yet. A nil
@@ -214,18 +244,24 @@ func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
 	}
 }
 
-func (w *Worker) claimLoop(ctx, run context.Context, c broker.Consumer, s *slots) {
+func (w *Worker) claimLoop(ctx, run context.Context, c broker.Consumer) {
 	var pause broker.Backoff
 	for {
-		free, ok := s.wait(ctx)
+		free, ok := w.slots.wait(ctx)
 		if !ok {
 			return
 		}
+		if n := w.strangers.Load(); n > 0 {
+			free = 1
+			if !sleep(ctx, courtesy(n)) {
+				return
+			}
+		}
 		deliveries, err := c.Claim(ctx, free)
 		for _, d := range deliveries {
-			s.take()
+			w.slots.take()
 			go func() {
-				defer s.release()
+				defer w.slots.release()
 				w.handle(run, d)
 			}()
 		}
@@ -251,10 +287,6 @@ func queueNames(queues []broker.Queue) []string {
 		names[i] = q.Name
 	}
 	return names
-}
-
-func lost(err error) bool {
-	return errors.Is(err, broker.ErrConnection) || errors.Is(err, broker.ErrReadOnly) || errors.Is(err, backend.ErrConnection)
 }
 
 // askRegistered is one round of remote inspection for foreign.

@@ -16,9 +16,13 @@ func newUp(g *globals) *cobra.Command {
 		Short: "Run everything on this machine: broker, worker, monitor and workflows",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c.Broker, c.Backend = "", g.backend
+			// The environment of a developer's machine may name production's:
+			// here only what is said on the command line counts.
 			if cmd.Flags().Changed("broker") {
 				c.Broker = g.broker
+			}
+			if cmd.Flags().Changed("result-backend") {
+				c.Backend = g.backend
 			}
 			c.Worker.Queues, c.Worker.Demo, c.Worker.DrainTimeout = splitList(queues), c.Demo, upDrain
 			return app.Up(cmd.Context(), c)

@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/umbel-go/umbel/backend"
+	"github.com/umbel-go/umbel/broker"
+	"github.com/umbel-go/umbel/protocol"
+)
+
+const (
+	// settleGrace is how long a stopping worker goes on trying to settle what
+	// has run, unless its drain timeout is shorter.
+	settleGrace = 30 * time.Second
+	// ambiguous is how long after a broken connection a missing claim still
+	// means that our own first try went through: no broker gives a claim away
+	// sooner.
+	ambiguous = 5 * time.Second
+)
+
+// finish ends a claim, trying again for as long as the connection is the
+// problem: a claim that nobody ends would never come back. It reports whether
+// the claim ended as asked.
+func (w *Worker) finish(doing string, t *protocol.Task, end func(context.Context) error) bool {
+	var broken time.Time
+	err := w.retry(w.settling, func() error {
+		err := end(w.settling)
+		switch {
+		case lost(err) && broken.IsZero():
+			broken = time.Now()
+		case errors.Is(err, broker.ErrClaimLost) && !broken.IsZero() && time.Since(broken) < ambiguous:
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, broker.ErrClaimLost):
+		w.log.Warn("claim lost: "+doing, "task", t.Name, "id", t.ID)
+	default:
+		w.log.Error("cannot "+doing, "task", t.Name, "id", t.ID, "error", err)
+	}
+	return false
+}
+
+// retry repeats what fails for want of a connection until ctx ends: an outcome
+// is worth waiting for.
+func (w *Worker) retry(ctx context.Context, do func() error) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := do()
+		if err == nil || !lost(err) {
+			return err
+		}
+		if !sleep(ctx, pause) {
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
+}
+
+// sleep pauses and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// lost reports whether an error is about the connection and not about what was
+// asked.
+func lost(err error) bool {
+	return errors.Is(err, broker.ErrConnection) || errors.Is(err, broker.ErrReadOnly) || errors.Is(err, backend.ErrConnection)
+}
