@@ -50,7 +50,8 @@ type Put struct {
 	// ReplyTo and CorrelationID come from the task message; rpc only.
 	ReplyTo       string
 	CorrelationID string
-	// Expires is how long it is kept; 0 means DefaultExpires, negative for ever.
+	// Expires is how long it is kept; 0 means as long as the backend is set to,
+	// DefaultExpires unless it was told otherwise, negative for ever.
 	Expires time.Duration
 }
 

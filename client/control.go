@@ -23,12 +23,6 @@ type ControlOptions struct {
 	Limit int
 }
 
-// Life of the reply queue (kombu pidbox).
-const (
-	replyTTL     = 300 * time.Second
-	replyExpires = 10 * time.Second
-)
-
 // Inspect sends a remote control command and collects the replies by node name.
 // A worker's own error is its reply {"error": ...}. No reply at all is an empty
 // map, not an error.
@@ -42,7 +36,7 @@ func (c *Client) Inspect(ctx context.Context, method string, args protocol.Objec
 	oid, ticket := uuid.NewString(), uuid.NewString()
 	sub, err := c.cfg.Broker.Subscribe(ctx, broker.SubscribeOptions{
 		Exchange: protocol.ReplyExchange, Kind: broker.Direct, RoutingKey: oid,
-		Queue: protocol.ReplyQueue(oid), TTL: replyTTL, Expires: replyExpires,
+		Queue: protocol.ReplyQueue(oid), TTL: protocol.ControlTTL, Expires: protocol.ControlExpires,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("remote control %s: open reply queue: %w", method, err)

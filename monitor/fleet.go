@@ -34,22 +34,13 @@ func (m *Monitor) LiveNodes() []Node {
 	return out
 }
 
-// registered are the task names in a worker's answer, without the attributes
-// that follow some of them ("name [rate_limit=1/s]").
+// registered are the task names in a worker's answer.
 func registered(i Inspect) []string {
-	items, err := protocol.SplitArray(i.Answers["registered"])
+	names, err := protocol.RegisteredNames(i.Answers["registered"])
 	if err != nil {
 		return nil // never answered, or not a list
 	}
-	out := make([]string, 0, len(items))
-	for _, item := range items {
-		v, _ := protocol.Decode(item) // SplitArray has checked it
-		if text, ok := v.(string); ok {
-			name, _, _ := strings.Cut(text, " [")
-			out = append(out, name)
-		}
-	}
-	return out
+	return names
 }
 
 // Registered returns the online workers that register a task, sorted.

@@ -1,11 +1,23 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Remote control exchanges and the names built on them (kombu.pidbox).
 const (
 	ControlExchange = "celery.pidbox"       // fanout
 	ReplyExchange   = "reply.celery.pidbox" // direct
+)
+
+// Life of mailboxes and reply queues: how long a message waits in one, and how
+// long one without a consumer lives (celery control_queue_ttl and
+// control_queue_expires).
+const (
+	ControlTTL     = 300 * time.Second
+	ControlExpires = 10 * time.Second
 )
 
 // ControlQueue is the mailbox of a node.
@@ -136,4 +148,17 @@ func DecodeControlReply(m *Message) (*ControlReply, error) {
 		Node: fields[0].Name, Value: fields[0].Value,
 		Ticket: m.Headers.String("ticket"), Clock: int64(Float(clock)),
 	}, nil
+}
+
+// RegisteredNames are the task names of a reply to the command registered, whose
+// entries may carry attributes: "name [rate_limit=10/m]".
+func RegisteredNames(reply Raw) ([]string, error) {
+	var names []string
+	if err := Unmarshal(reply, &names); err != nil {
+		return nil, fmt.Errorf("registered tasks: %w", err)
+	}
+	for i, n := range names {
+		names[i], _, _ = strings.Cut(n, " [")
+	}
+	return names, nil
 }

@@ -14,9 +14,10 @@ import (
 )
 
 // Marshal writes any Go value in kombu's dialect. Values of Decode, numbers,
-// strings, booleans, maps with string keys, slices and pointers are written
-// directly; time.Time and []byte in kombu's wrappers (datetime, bytes or
-// base64); everything else through encoding/json, whose tags it honours.
+// strings, booleans, maps with string keys, slices, pointers and structs (by
+// their json tags) are written directly; time.Time and []byte in kombu's wrappers
+// (datetime, bytes or base64); types with an encoding of their own and structs
+// with embedded fields through encoding/json.
 func Marshal(v any) (Raw, error) { return AppendJSON(nil, v) }
 
 // AppendJSON appends v as Python's json.dumps writes it: separators ", " and
@@ -84,6 +85,10 @@ func appendReflect(dst []byte, v reflect.Value) ([]byte, error) {
 			return append(dst, "null"...), nil
 		}
 		return appendArray(dst, v.Len(), func(i int) any { return v.Index(i).Interface() })
+	case reflect.Struct:
+		if fields, ok := fieldsOf(v.Type()); ok {
+			return appendStruct(dst, v, fields)
+		}
 	case reflect.Map:
 		if v.Type().Key().Kind() == reflect.String {
 			return appendMap(dst, v)

@@ -54,6 +54,15 @@ type Task struct {
 	Redelivered   bool
 }
 
+// KwargsObject is the keyword arguments as an object of raw values.
+func (t *Task) KwargsObject() Object {
+	o := make(Object, len(t.Kwargs))
+	for i, f := range t.Kwargs {
+		o[i] = Field{f.Name, f.Value}
+	}
+	return o
+}
+
 // DisplayName is what logs and inspect show: the shadow if the sender gave one.
 func (t *Task) DisplayName() string {
 	if t.Shadow != "" {

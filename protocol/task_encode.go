@@ -61,10 +61,6 @@ func (t *Task) body() ([]byte, error) {
 	if args == nil {
 		args = []Raw{}
 	}
-	kwargs := make(Object, len(t.Kwargs))
-	for i, f := range t.Kwargs {
-		kwargs[i] = Field{f.Name, f.Value}
-	}
 	embed := Object{
 		{"callbacks", signaturesOrNull(t.Callbacks)}, {"errbacks", signaturesOrNull(t.Errbacks)},
 		{"chain", signaturesOrNull(t.Chain)}, {"chord", nil},
@@ -72,7 +68,7 @@ func (t *Task) body() ([]byte, error) {
 	if t.Chord != nil {
 		embed[3].Value = *t.Chord
 	}
-	return AppendJSON(nil, []any{args, kwargs, embed})
+	return AppendJSON(nil, []any{args, t.KwargsObject(), embed})
 }
 
 // FillReprs computes argsrepr and kwargsrepr where the sender gave none.
@@ -85,10 +81,6 @@ func (t *Task) FillReprs() {
 		t.ArgsRepr = ReprTuple(args)
 	}
 	if t.KwargsRepr == "" {
-		o := make(Object, len(t.Kwargs))
-		for i, f := range t.Kwargs {
-			o[i] = Field{f.Name, f.Value}
-		}
-		t.KwargsRepr = Repr(o)
+		t.KwargsRepr = Repr(t.KwargsObject())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -40,7 +41,16 @@ func Unmarshal(raw Raw, into any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	return d.Decode(into)
+	err := d.Decode(into)
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		where := ""
+		if mismatch.Field != "" {
+			where = " in " + mismatch.Field
+		}
+		return fmt.Errorf("%s%s where %s is expected", mismatch.Value, where, mismatch.Type)
+	}
+	return err
 }
 
 // needsPlain reports whether encoding/json would not understand the value as it

@@ -76,14 +76,10 @@ func active(w *Worker, _ protocol.Object) (any, error) {
 // info is Celery's Request.info.
 func (w *Worker) info(r *run) protocol.Object {
 	t := r.task
-	kwargs := make(protocol.Object, len(t.Kwargs))
-	for i, f := range t.Kwargs {
-		kwargs[i] = protocol.Field{Name: f.Name, Value: f.Value}
-	}
 	reg := w.registry[t.Name]
 	return protocol.Object{
 		{Name: "id", Value: t.ID}, {Name: "name", Value: t.DisplayName()}, {Name: "args", Value: t.Args},
-		{Name: "kwargs", Value: kwargs}, {Name: "type", Value: t.Name}, {Name: "hostname", Value: w.name},
+		{Name: "kwargs", Value: t.KwargsObject()}, {Name: "type", Value: t.Name}, {Name: "hostname", Value: w.name},
 		{Name: "time_start", Value: protocol.Seconds(r.since)}, {Name: "acknowledged", Value: reg == nil || !reg.options.acksLate},
 		{Name: "delivery_info", Value: protocol.Object{
 			{Name: "exchange", Value: t.Exchange}, {Name: "routing_key", Value: t.RoutingKey},

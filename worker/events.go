@@ -9,6 +9,7 @@ import (
 
 	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/internal/hoststat"
+	"github.com/umbel-go/umbel/internal/version"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -18,9 +19,6 @@ const (
 	eventBatch   = 24
 	eventBacklog = 10_000
 )
-
-// Version is what heartbeats and stats call this program.
-var Version = "0.1.0"
 
 // events sends a worker's events from one goroutine, so that a slow broker
 // delays no task.
@@ -72,7 +70,7 @@ func (e *events) worker(kind string) {
 	e.push(kind, protocol.Object{
 		{Name: "freq", Value: e.w.cfg.Heartbeat.Seconds()}, {Name: "active", Value: e.w.active.len()},
 		{Name: "processed", Value: e.w.accepted.Load()}, {Name: "loadavg", Value: hoststat.Load()},
-		{Name: "sw_ident", Value: "umbel"}, {Name: "sw_ver", Value: Version}, {Name: "sw_sys", Value: "Linux"},
+		{Name: "sw_ident", Value: "umbel"}, {Name: "sw_ver", Value: version.String}, {Name: "sw_sys", Value: hoststat.System()},
 	})
 }
 

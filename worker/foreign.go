@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -104,13 +103,12 @@ func (f *foreign) learn(replies map[string]protocol.Raw) {
 	}
 	f.asked = f.now()
 	for node, raw := range replies {
-		var list []string
-		if protocol.Unmarshal(raw, &list) != nil {
+		list, err := protocol.RegisteredNames(raw)
+		if err != nil {
 			continue // an error reply
 		}
 		names := make(map[string]bool, len(list))
-		for _, n := range list {
-			name, _, _ := strings.Cut(n, " [")
+		for _, name := range list {
 			names[name] = true
 		}
 		f.nodes[node] = nodeTasks{names: names, seen: f.asked}

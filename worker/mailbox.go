@@ -6,16 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/protocol"
-)
-
-// Life of a node's mailbox (celery control_queue_ttl and control_queue_expires).
-const (
-	mailboxTTL     = 300 * time.Second
-	mailboxExpires = 10 * time.Second
 )
 
 // noReply is returned by a command that answers nothing.
@@ -29,7 +22,7 @@ type command func(w *Worker, args protocol.Object) (any, error)
 func (w *Worker) mailbox(ctx context.Context) {
 	opts := broker.SubscribeOptions{
 		Exchange: protocol.ControlExchange, Kind: broker.Fanout, Queue: protocol.ControlQueue(w.name),
-		TTL: mailboxTTL, Expires: mailboxExpires,
+		TTL: protocol.ControlTTL, Expires: protocol.ControlExpires,
 	}
 	err := broker.Follow(ctx, w.cfg.Broker, opts, nil, func(m *protocol.Message) { w.control(ctx, m) })
 	if ctx.Err() == nil {

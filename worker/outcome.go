@@ -130,7 +130,7 @@ func success(value any) outcome {
 }
 
 func failure(err error) outcome {
-	return outcome{state: failed, err: err, exception: exceptionOf(err), traceback: fmt.Sprintf("%T: %v\n", err, err)}
+	return outcome{state: failed, err: err, exception: exceptionOf(err), traceback: err.Error() + "\n"}
 }
 
 // retryOutcome holds to the limit of retries: beyond it the cause is the
@@ -152,7 +152,7 @@ func retryOutcome(t *protocol.Task, opts options, r *RetryError, now time.Time) 
 	if cause == nil {
 		cause = errors.New("retry")
 	}
-	o.exception, o.traceback = exceptionOf(cause), fmt.Sprintf("%T: %v\n", cause, cause)
+	o.exception, o.traceback = exceptionOf(cause), cause.Error()+"\n"
 	return o
 }
 

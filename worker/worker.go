@@ -46,8 +46,8 @@ type Config struct {
 	// client.Config.
 	Queue string
 	Route func(task string) string
-	// ResultExpires is how long results are kept; 0 means 24 h, negative for
-	// ever.
+	// ResultExpires is how long results are kept; 0 means as long as the
+	// backend is set to (24 h by default), negative for ever.
 	ResultExpires time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
@@ -149,7 +149,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { w.events.run(side) })
-	wg.Go(func() { w.mailbox(side) })
+	wg.Go(func() {
+		w.warnOfTwin(side)
+		w.mailbox(side)
+	})
 	wg.Go(func() { w.foreign.run(side) })
 	wg.Go(func() {
 		select {
@@ -287,6 +290,17 @@ func queueNames(queues []broker.Queue) []string {
 		names[i] = q.Name
 	}
 	return names
+}
+
+// warnOfTwin says when another node has our name already: monitors merge the two
+// and remote control reaches either.
+func (w *Worker) warnOfTwin(ctx context.Context) {
+	replies, err := w.client.Inspect(ctx, "ping", nil, client.ControlOptions{
+		Destination: []string{w.name}, Timeout: 500 * time.Millisecond,
+	})
+	if err == nil && len(replies) > 0 {
+		w.log.Error("another worker runs under this node name; give one of them another with -n or worker.Config.Name")
+	}
 }
 
 // askRegistered is one round of remote inspection for foreign.

@@ -15,7 +15,7 @@ import (
 const (
 	// eventExchange is a topic exchange on AMQP; on Redis Celery makes it a
 	// fanout one with the topic in the channel's name.
-	eventExchange = "celeryev"
+	eventExchange = protocol.EventExchange
 	// replyTTL bounds the life of a reply list whose reader has gone: nobody
 	// else would ever delete it.
 	replyTTL = time.Minute

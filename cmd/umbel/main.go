@@ -13,10 +13,11 @@ import (
 	"github.com/umbel-go/umbel/internal/app"
 )
 
-// Exit codes: 1 for a failure, 2 for a command line that cannot be used.
+// Exit codes. Unavailable is Celery's for "no worker answered" (EX_UNAVAILABLE).
 const (
-	exitFailure = 1
-	exitUsage   = 2
+	exitFailure     = 1
+	exitUsage       = 2
+	exitUnavailable = 69
 )
 
 func main() {

@@ -39,6 +39,7 @@ func newMonitor(g *globals) *cobra.Command {
 	f.StringVar(&c.Prefix, "url-prefix", "", "prefix of every URL")
 	f.StringVar(&c.DB, "db", "umbel-monitor.db", "database file; :memory: keeps nothing")
 	f.IntVar(&c.MaxTasks, "max-tasks", 1_000_000, "tasks to keep")
+	f.BoolVar(&c.Persistent, "persistent", true, "keep history in --db over a restart")
 	f.StringVar(&c.BasicAuth, "basic-auth", "", "user:password pairs, comma-separated")
 	return cmd
 }
@@ -55,6 +56,9 @@ func parseLeniently(cmd *cobra.Command, args []string) error {
 	}
 	for _, name := range unknown {
 		slog.Warn("unknown option is ignored", "option", name)
+	}
+	if help, err := flags.GetBool("help"); err == nil && help {
+		return pflag.ErrHelp
 	}
 	if rest := flags.Args(); len(rest) > 0 {
 		return fmt.Errorf("unexpected argument %q\nSee '%s --help'", rest[0], cmd.CommandPath())

@@ -8,10 +8,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-)
 
-// exitUnavailable is Celery's exit code when no worker answers (EX_UNAVAILABLE).
-const exitUnavailable = 69
+	"github.com/umbel-go/umbel/internal/version"
+)
 
 // usageError is a command line that cannot be used.
 type usageError struct{ err error }
@@ -32,6 +31,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "umbel",
 		Short:         "Celery-compatible worker, Flower-compatible monitor and workflows in one program",
+		Version:       version.String,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          knownCommand,

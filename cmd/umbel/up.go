@@ -2,11 +2,16 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/umbel-go/umbel/internal/app"
 )
+
+// upDrain is how long `up` waits for running tasks and again for what they leave
+// to settle, so that Ctrl-C ends within five seconds.
+const upDrain = 1200 * time.Millisecond
 
 func newUp(g *globals) *cobra.Command {
 	c := app.UpConfig{Out: os.Stdout}

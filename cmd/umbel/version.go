@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/umbel-go/umbel/worker"
+	"github.com/umbel-go/umbel/internal/version"
 )
 
 func newVersion() *cobra.Command {
@@ -15,7 +15,7 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "umbel %s (%s)\n", worker.Version, runtime.Version())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "umbel %s (%s)\n", version.String, runtime.Version())
 			return err
 		},
 	}

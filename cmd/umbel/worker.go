@@ -2,7 +2,6 @@ package main
 
 import (
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +16,8 @@ func newWorker(g *globals) *cobra.Command {
 		Short: "Run a worker with the stock tasks",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c.Broker, c.Backend, c.Queues = g.brokerURL(), g.backend, splitList(queues)
-			return app.RunWorker(cmd.Context(), c)
+			c.Queues = splitList(queues)
+			return app.RunWorker(cmd.Context(), app.Connection{Broker: g.brokerURL(), Backend: g.backend}, c)
 		},
 	}
 	f := cmd.Flags()
@@ -40,7 +39,3 @@ func splitList(s string) []string {
 	}
 	return out
 }
-
-// upDrain is how long `up` waits for running tasks, so that Ctrl-C ends within
-// five seconds.
-const upDrain = 2 * time.Second

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/umbel-go/umbel/backend"
 	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/dag"
 	"github.com/umbel-go/umbel/dag/store"
@@ -91,11 +92,14 @@ func (e *Engine) pollDue(ctx context.Context) error {
 // poll asks about one attempt and reports what it finds.
 func (e *Engine) poll(ctx context.Context, p store.Pending) error {
 	result, err := e.cfg.Backend.Get(ctx, p.TaskID)
-	if err != nil {
+	if errors.Is(err, backend.ErrConnection) || ctx.Err() != nil {
 		return err
 	}
-	if result == nil {
-		return errors.New("result backend answered nothing")
+	if err != nil { // what is stored cannot be read, now or later
+		e.report(ctx, dag.Observation{
+			TaskID: p.TaskID, Kind: dag.SeenFailure, At: e.cfg.Now(), ErrorType: "ResultUnreadable", Error: err.Error(),
+		})
+		return nil
 	}
 	if result.TaskID == "" {
 		result.TaskID = p.TaskID

@@ -33,7 +33,7 @@ func Call(ctx context.Context, c CallConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	conn, err := c.open(ctx)
+	conn, err := c.open()
 	if err != nil {
 		return err
 	}
@@ -51,12 +51,23 @@ func Call(ctx context.Context, c CallConfig, out io.Writer) error {
 	var value protocol.Raw
 	if err := res.Get(ctx, &value); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("%w: task %s has no result after %v; is a worker consuming its queue?", ErrNoReply, res.ID, c.Wait)
+			return fmt.Errorf("%w: %s after %v", ErrNoReply, c.waiting(res), c.Wait)
 		}
 		return err
 	}
 	_, err = fmt.Fprintln(out, string(value))
 	return err
+}
+
+// waiting says how far a task is that has no result yet.
+func (c CallConfig) waiting(res *client.Result) string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	state, err := res.State(ctx)
+	if err != nil || state.Status == protocol.StatePending {
+		return fmt.Sprintf("task %s has not ended; it runs, it waits, or no worker consumes its queue", res.ID)
+	}
+	return fmt.Sprintf("task %s is in state %s", res.ID, state.Status)
 }
 
 func (c CallConfig) signature() (protocol.Signature, error) {

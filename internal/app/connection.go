@@ -2,7 +2,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,7 +28,7 @@ type connection struct {
 }
 
 // open makes broker and backend ready; neither connects before it is used.
-func (c Connection) open(context.Context) (*connection, error) {
+func (c Connection) open() (*connection, error) {
 	b, err := brokers.Open(c.Broker)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/umbel-go/umbel/dag"
 	"github.com/umbel-go/umbel/monitor"
@@ -50,5 +49,3 @@ func (f fleet) Consumers(queue string) (int, bool) {
 	}
 	return count, len(nodes) > 0
 }
-
-func eventTime(c monitor.Change) time.Time { return protocol.FromSeconds(c.Event.Timestamp) }

@@ -6,13 +6,13 @@ import (
 	"log/slog"
 
 	"github.com/umbel-go/umbel/client"
+	"github.com/umbel-go/umbel/internal/version"
 	"github.com/umbel-go/umbel/internal/web"
 	"github.com/umbel-go/umbel/monitor"
 	"github.com/umbel-go/umbel/monitor/api"
 	"github.com/umbel-go/umbel/monitor/pages"
 	"github.com/umbel-go/umbel/static"
 	"github.com/umbel-go/umbel/templates"
-	"github.com/umbel-go/umbel/worker"
 )
 
 // SiteConfig says how the monitor is served.
@@ -41,7 +41,7 @@ func newSite(m *monitor.Monitor, brokerURL string, c SiteConfig) (*site, error) 
 	s := &site{monitor: m, renderer: renderer, hub: web.NewHub()}
 	s.server, err = web.New(web.Config{
 		Addr: c.Addr, Prefix: c.Prefix, BasicAuth: c.BasicAuth, UnauthenticatedAPI: c.UnauthenticatedAPI,
-		Renderer: renderer, Hub: s.hub, Version: worker.Version,
+		Renderer: renderer, Hub: s.hub, Version: version.String,
 	})
 	if err != nil {
 		return nil, err
@@ -63,24 +63,22 @@ func newMonitor(conn *connection, cfg monitor.Config) (*monitor.Monitor, error) 
 		Broker:  conn.broker,
 		Control: control{client.New(client.Config{Broker: conn.broker})},
 	}}
-	cfg.Version = worker.Version
+	cfg.Version = version.String
 	return monitor.New(cfg)
 }
 
-// serve listens, runs monitor and live stream until ctx ends, and stops both.
+// serve listens, runs monitor and live stream until ctx ends, and stops all
+// three.
 func (s *site) serve(ctx context.Context) error {
+	defer stopMonitor(s.monitor)
 	if err := s.server.Start(ctx); err != nil {
 		return err
 	}
-	defer s.stopServer(ctx)
+	defer s.stopServer(ctx) // before the monitor: no request meets a closed store
 	if err := s.monitor.Start(ctx); err != nil {
 		return fmt.Errorf("start the monitor: %w", err)
 	}
-	defer func() {
-		if err := s.monitor.Stop(); err != nil {
-			slog.Error("stop the monitor", "error", err)
-		}
-	}()
+	slog.Info("pages and API are served", "address", s.server.Addr().String())
 	live, endLive := context.WithCancel(context.WithoutCancel(ctx))
 	followed := make(chan struct{})
 	go func() { defer close(followed); pages.Follow(live, s.monitor.Changes, s.hub) }()
@@ -90,6 +88,12 @@ func (s *site) serve(ctx context.Context) error {
 		return nil
 	case <-s.server.Done():
 		return fmt.Errorf("the web server ended by itself")
+	}
+}
+
+func stopMonitor(m *monitor.Monitor) {
+	if err := m.Stop(); err != nil {
+		slog.Error("stop the monitor", "error", err)
 	}
 }
 

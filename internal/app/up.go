@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/umbel-go/umbel/broker/embedded"
 	"github.com/umbel-go/umbel/client"
 	"github.com/umbel-go/umbel/monitor"
@@ -42,13 +44,15 @@ const ExternalQueue = "umbel"
 const brokerStop = 2 * time.Second
 
 // Up runs broker, worker, monitor and workflows until ctx ends.
-func Up(ctx context.Context, c UpConfig) (err error) {
+func Up(ctx context.Context, c UpConfig) error {
 	if err := portFree(c.Listen, "--listen"); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Data, 0o755); err != nil {
-		return fmt.Errorf("create the data folder: %w", err)
+	unlock, err := lockFolder(c.Data)
+	if err != nil {
+		return err
 	}
+	defer unlock()
 	var warning string
 	if c.Broker == "" {
 		server, err := embedded.Start(ctx, embedded.Config{Dir: c.Data, Addr: c.BrokerListen})
@@ -60,7 +64,7 @@ func Up(ctx context.Context, c UpConfig) (err error) {
 	} else if len(c.Worker.Queues) == 0 && !c.Demo {
 		c.Worker.Queues = []string{ExternalQueue}
 	}
-	conn, err := c.open(ctx)
+	conn, err := c.open()
 	if err != nil {
 		return err
 	}
@@ -70,6 +74,27 @@ func Up(ctx context.Context, c UpConfig) (err error) {
 		return err
 	}
 	return h.run(ctx, func() { announce(c, h.worker.Name(), warning) })
+}
+
+// lockFolder makes sure that one process uses the data folder. The lock goes
+// with the process, however that ends.
+func lockFolder(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create the data folder: %w; choose another with --data", err)
+	}
+	lock := flock.New(filepath.Join(dir, "umbel.lock"))
+	free, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the data folder %s: %w", dir, err)
+	}
+	if !free {
+		return nil, fmt.Errorf("the data folder %s is used by another umbel up; end that one or choose another with --data", dir)
+	}
+	return func() {
+		if err := lock.Unlock(); err != nil {
+			slog.Warn("unlock the data folder", "error", err)
+		}
+	}, nil
 }
 
 // portFree finds a taken port before anything is started.
@@ -109,6 +134,17 @@ func newHouse(ctx context.Context, conn *connection, c UpConfig) (*house, error)
 	if err != nil {
 		return nil, err
 	}
+	h, err := furnish(ctx, conn, m, c)
+	if err != nil {
+		stopMonitor(m)
+		return nil, err
+	}
+	h.worker = w
+	return h, nil
+}
+
+// furnish builds what stands on the monitor.
+func furnish(ctx context.Context, conn *connection, m *monitor.Monitor, c UpConfig) (*house, error) {
 	s, err := newSite(m, c.Broker, SiteConfig{
 		Addr: c.Listen, UnauthenticatedAPI: truthy(os.Getenv("FLOWER_UNAUTHENTICATED_API")),
 	})
@@ -120,10 +156,11 @@ func newHouse(ctx context.Context, conn *connection, c UpConfig) (*house, error)
 		return nil, err
 	}
 	f.mount(s)
-	h := &house{conn: conn, worker: w, site: s, workflows: f}
+	h := &house{conn: conn, site: s, workflows: f}
 	if c.Demo {
 		if h.sample, err = f.defineDemo(ctx); err != nil {
-			return nil, errors.Join(err, f.store.Close())
+			f.close()
+			return nil, err
 		}
 	}
 	return h, nil
@@ -163,6 +200,7 @@ func (h *house) run(ctx context.Context, ready func()) error {
 	innerEnded.Wait()
 	stopOuter(nil)
 	outerEnded.Wait()
+	h.workflows.close()
 	close(errs)
 	var all []error
 	for err := range errs {

@@ -16,7 +16,6 @@ const DemoQueue = "umbel-demo"
 
 // WorkerConfig configures the stock worker.
 type WorkerConfig struct {
-	Connection
 	Queues       []string
 	Concurrency  int
 	Name         string
@@ -26,8 +25,8 @@ type WorkerConfig struct {
 }
 
 // RunWorker runs the stock worker until ctx ends.
-func RunWorker(ctx context.Context, c WorkerConfig) error {
-	conn, err := c.open(ctx)
+func RunWorker(ctx context.Context, on Connection, c WorkerConfig) error {
+	conn, err := on.open()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/umbel-go/umbel/client"
 	dagapi "github.com/umbel-go/umbel/dag/api"
@@ -12,8 +13,9 @@ import (
 	dagpages "github.com/umbel-go/umbel/dag/pages"
 	"github.com/umbel-go/umbel/dag/store"
 	"github.com/umbel-go/umbel/dag/xingqiao"
+	"github.com/umbel-go/umbel/internal/version"
 	"github.com/umbel-go/umbel/monitor"
-	"github.com/umbel-go/umbel/worker"
+	"github.com/umbel-go/umbel/protocol"
 )
 
 // workflows is the workflow engine with its store.
@@ -22,7 +24,7 @@ type workflows struct {
 	engine *engine.Engine
 }
 
-// newWorkflows opens the store at path. queue is where tasks go that name none.
+// newWorkflows opens the store at path.
 func newWorkflows(ctx context.Context, conn *connection, m *monitor.Monitor, path string) (*workflows, error) {
 	st, err := store.Open(ctx, path)
 	if err != nil {
@@ -44,20 +46,29 @@ func (w *workflows) mount(s *site) {
 	dagpages.Live(w.engine, s.hub)
 	s.server.Mount(dagapi.Routes(w.engine), nil)
 	s.server.Mount(xingqiao.Routes(xingqiao.Config{
-		Engine: w.engine, Plugins: xingqiao.NewRegistry(), Version: worker.Version,
+		Engine: w.engine, Plugins: xingqiao.NewRegistry(), Version: version.String,
 	}), nil)
 }
 
 // run moves workflows until ctx ends; hints come from the monitor's events.
 func (w *workflows) run(ctx context.Context, m *monitor.Monitor) error {
+	feeding, stop := context.WithCancel(ctx)
 	hints := make(chan struct{})
-	go func() { defer close(hints); w.feed(ctx, m) }()
+	go func() { defer close(hints); w.feed(feeding, m) }()
 	err := w.engine.Run(ctx)
+	stop()
 	<-hints
 	if ctx.Err() != nil {
-		err = nil
+		return nil // asked to end
 	}
-	return errors.Join(err, w.store.Close())
+	return err
+}
+
+// close ends the store, after everything that may ask it.
+func (w *workflows) close() {
+	if err := w.store.Close(); err != nil {
+		slog.Error("close the workflow store", "error", err)
+	}
 }
 
 // feed passes task events on as hints. A hint that is missed costs time only,
@@ -78,7 +89,7 @@ func (w *workflows) drain(ctx context.Context, changes <-chan monitor.Change) {
 				return
 			}
 			if c.TaskID != "" {
-				w.engine.Observe(engine.Hint{TaskID: c.TaskID, State: c.State, Worker: c.Worker, At: eventTime(c)})
+				w.engine.Observe(engine.Hint{TaskID: c.TaskID, State: c.State, Worker: c.Worker, At: protocol.FromSeconds(c.Event.Timestamp)})
 			}
 		case <-ctx.Done():
 			return

@@ -4,9 +4,17 @@ package hoststat
 
 import (
 	"math"
+	"runtime"
+	"strings"
 
 	"github.com/shirou/gopsutil/v3/load"
 )
+
+// System is the name of the operating system as Python's platform.system gives
+// it: "Linux", "Darwin", "Windows".
+func System() string {
+	return strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]
+}
 
 // Load is the load average over 1, 5 and 15 minutes, rounded up to two decimals
 // as Celery's heartbeats carry it; zeros where the system has none.

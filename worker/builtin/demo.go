@@ -79,11 +79,7 @@ func echo(_ context.Context, t *worker.Task) (any, error) {
 	if len(t.Args) == 1 && len(t.Kwargs) == 0 {
 		return t.Args[0], nil
 	}
-	kwargs := make(protocol.Object, len(t.Kwargs))
-	for i, f := range t.Kwargs {
-		kwargs[i] = protocol.Field{Name: f.Name, Value: f.Value}
-	}
-	return protocol.Object{{Name: "args", Value: t.Args}, {Name: "kwargs", Value: kwargs}}, nil
+	return protocol.Object{{Name: "args", Value: t.Args}, {Name: "kwargs", Value: t.KwargsObject()}}, nil
 }
 
 func sleep(ctx context.Context, seconds float64) (float64, error) {
