@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -120,7 +119,12 @@ func (i *inspector) ask(ctx context.Context, hostname string) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return err // the eight fail for one reason
+		}
+	}
+	return nil
 }
 
 func (i *inspector) keep(method string, answers map[string]protocol.Raw) {
