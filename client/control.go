@@ -72,6 +72,9 @@ func (c *Client) keep(ctx context.Context, replies map[string]protocol.Raw, m *p
 		return
 	}
 	c.clock.Adjust(r.Clock)
+	if _, twice := replies[r.Node]; twice {
+		slog.WarnContext(ctx, "two workers answer under one node name; give one of them another with -n (worker.Config.Name)", "node", r.Node)
+	}
 	replies[r.Node] = r.Value
 }
 

@@ -95,7 +95,7 @@ func (s *source) applyFrames(ctx context.Context, frames []frame, dropped int) {
 		decoded, err := protocol.DecodeEvents(f.message)
 		if err != nil {
 			s.metrics.Dropped("undecodable", 1)
-			slog.WarnContext(ctx, "event message dropped", "broker", s.Name, "error", err)
+			s.complaints.warn(ctx, time.Now(), "event message dropped", s.Name, err)
 		}
 		for _, e := range decoded {
 			events = append(events, arrival{e, f.at})
@@ -141,7 +141,7 @@ func (s *source) apply(ctx context.Context, events []arrival, known []*state.Tas
 		change, err := s.state.Apply(a.event, a.at)
 		if err != nil {
 			s.metrics.Dropped("incomplete", 1)
-			slog.WarnContext(ctx, "event dropped", "broker", s.Name, "error", err)
+			s.complaints.warn(ctx, time.Now(), "event dropped", s.Name, err)
 			continue
 		}
 		s.note(change, a.at, loaded)

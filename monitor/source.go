@@ -44,6 +44,8 @@ type source struct {
 	connected chan struct{} // a new connection: workers should announce themselves
 	hurry     chan struct{} // somebody waits for a commit
 
+	complaints complaints // of the goroutine that applies frames
+
 	mu        sync.RWMutex
 	state     *state.State
 	tallies   *tallies

@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -132,14 +133,22 @@ func eventOf(v any) (*Event, error) {
 		case "timestamp":
 			e.Timestamp = Float(f.Value)
 		default:
+			if n, ok := f.Value.(json.Number); ok && !finite(Float(n)) {
+				f.Value = nil // no clock or counter says NaN
+			}
 			e.Fields = append(e.Fields, f)
 		}
 	}
 	if e.Type == "" || e.Hostname == "" {
 		return nil, fmt.Errorf("event without type or hostname")
 	}
+	if !finite(e.Timestamp) || !finite(e.UTCOffset) {
+		return nil, fmt.Errorf("event %s of %.80q with a time that is no number", e.Type, e.Hostname)
+	}
 	return e, nil
 }
+
+func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
 // Float is the number that a decoded JSON value holds, 0 for anything else.
 func Float(v any) float64 {

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// MaxBody is how large a task body may become when it is decompressed, bytes.
-const MaxBody = 512 << 20
+// MaxBody is how large a compressed task body may become, in bytes: a message of
+// a few kilobytes can claim to hold gigabytes.
+const MaxBody = 64 << 20
 
 // known are the headers that belong to Celery or to a transport; all others are
 // the user's.
@@ -90,9 +93,31 @@ func firstByte(body []byte) byte {
 	return p.peek()
 }
 
-// openBody checks the content type and undoes the compression. kombu's names
-// for gzip mean a zlib stream.
+// openBody checks the content type, undoes the compression (kombu's names for
+// gzip mean a zlib stream) and the encoding.
 func openBody(m *Message) ([]byte, error) {
+	body, err := decompress(m)
+	if err != nil {
+		return nil, err
+	}
+	switch enc := strings.ToLower(m.ContentEncoding); enc {
+	case "", "utf-8", "utf8", "us-ascii", "ascii", "binary":
+	case "latin-1", "latin1", "iso-8859-1", "iso8859-1":
+		runes := make([]rune, len(body))
+		for i, b := range body {
+			runes[i] = rune(b)
+		}
+		return []byte(string(runes)), nil
+	default:
+		return nil, &Error{Kind: KindContent, Reason: fmt.Sprintf("content encoding %.60q is not supported", enc)}
+	}
+	if !utf8.Valid(body) {
+		return nil, malformed("body is not valid UTF-8")
+	}
+	return body, nil
+}
+
+func decompress(m *Message) ([]byte, error) {
 	if m.ContentType != ContentTypeJSON && m.ContentType != "json" {
 		return nil, &Error{Kind: KindContent, Reason: fmt.Sprintf("content type %.60q is not accepted", m.ContentType)}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/protocol"
@@ -185,6 +186,9 @@ func addConsumer(w *Worker, args protocol.Object) (any, error) {
 	c := w.consumer.Load()
 	if q.Name == "" || c == nil {
 		return nil, fmt.Errorf("add_consumer needs a queue and a running worker")
+	}
+	if strings.ContainsFunc(q.Name, unicode.IsControl) {
+		return nil, fmt.Errorf("queue name %q has control characters", q.Name)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), settleGrace)
 	defer cancel()

@@ -212,11 +212,11 @@ func TestPattern(t *testing.T) {
 func TestSlotsDrain(t *testing.T) {
 	s := newSlots(2)
 	s.take()
-	if s.drain(time.Millisecond) {
+	if s.drain(time.Millisecond, nil) {
 		t.Error("drained with a slot in use")
 	}
 	s.release()
-	if !s.drain(0) {
+	if !s.drain(0, nil) {
 		t.Error("not drained")
 	}
 }

@@ -24,7 +24,12 @@ func (w *Worker) mailbox(ctx context.Context) {
 		Exchange: protocol.ControlExchange, Kind: broker.Fanout, Queue: protocol.ControlQueue(w.name),
 		TTL: protocol.ControlTTL, Expires: protocol.ControlExpires,
 	}
-	err := broker.Follow(ctx, w.cfg.Broker, opts, nil, func(m *protocol.Message) { w.control(ctx, m) })
+	listening := func(err error) {
+		if err == nil {
+			w.listenOnce.Do(func() { close(w.listening) })
+		}
+	}
+	err := broker.Follow(ctx, w.cfg.Broker, opts, listening, func(m *protocol.Message) { w.control(ctx, m) })
 	if ctx.Err() == nil {
 		w.log.Error("remote control is off", "error", err)
 	}

@@ -90,8 +90,8 @@ func (s *slots) changed() {
 }
 
 // drain waits until every slot is free and reports whether that came true
-// within the limit; 0 means no limit.
-func (s *slots) drain(limit time.Duration) bool {
+// within the limit (0: none) and before enough was closed.
+func (s *slots) drain(limit time.Duration, enough <-chan struct{}) bool {
 	var deadline <-chan time.Time
 	if limit > 0 {
 		t := time.NewTimer(limit)
@@ -108,6 +108,8 @@ func (s *slots) drain(limit time.Duration) bool {
 		select {
 		case <-s.freed:
 		case <-deadline:
+			return false
+		case <-enough:
 			return false
 		}
 	}

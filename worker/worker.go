@@ -80,6 +80,12 @@ type Worker struct {
 	online    chan struct{} // closed once the first claim may happen
 	stop      chan struct{} // closed by a remote shutdown
 	stopOnce  sync.Once
+	cold      chan struct{} // closed by Interrupt
+	coldOnce  sync.Once
+	consuming chan struct{} // closed once messages may be claimed
+	// listening is closed when remote control reaches the mailbox.
+	listening  chan struct{}
+	listenOnce sync.Once
 }
 
 // New returns a worker. It starts nothing.
@@ -99,7 +105,8 @@ func New(cfg Config) *Worker {
 	w := &Worker{
 		cfg: cfg, name: nodeName(cfg.Name), registry: map[string]*registration{},
 		active: newActiveSet(), revoked: newRevokedSet(), slots: newSlots(cfg.Concurrency),
-		online: make(chan struct{}), stop: make(chan struct{}), started: time.Now(),
+		online: make(chan struct{}), stop: make(chan struct{}), cold: make(chan struct{}),
+		consuming: make(chan struct{}), listening: make(chan struct{}), started: time.Now(),
 	}
 	w.log = cfg.Logger.With("worker", w.name)
 	w.client = client.New(client.Config{
@@ -134,7 +141,8 @@ func (w *Worker) Name() string { return w.name }
 // Client sends tasks under the worker's name and clock.
 func (w *Worker) Client() *client.Client { return w.client }
 
-// Online is closed when the worker consumes its queues.
+// Online is closed when the worker consumes its queues and remote control
+// reaches it, or soon after if it cannot.
 func (w *Worker) Online() <-chan struct{} { return w.online }
 
 // Run consumes until ctx ends or a remote shutdown arrives, then stops warmly:
@@ -149,10 +157,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { w.events.run(side) })
-	wg.Go(func() {
-		w.warnOfTwin(side)
-		w.mailbox(side)
-	})
+	wg.Go(func() { w.mailbox(side) })
+	wg.Go(func() { w.announce(side) })
+	wg.Go(func() { w.lookForTwin(side) })
 	wg.Go(func() { w.foreign.run(side) })
 	wg.Go(func() {
 		select {
@@ -174,6 +181,35 @@ func (w *Worker) Run(ctx context.Context) error {
 // Stop begins a warm shutdown, as the remote command does.
 func (w *Worker) Stop() { w.stopOnce.Do(func() { close(w.stop) }) }
 
+// Interrupt makes a shutdown cold: running tasks' contexts end with ErrShutdown
+// now, whatever the drain timeout.
+func (w *Worker) Interrupt() { w.coldOnce.Do(func() { close(w.cold) }) }
+
+// announce closes online once messages are claimed and the mailbox listens, but
+// does not wait long for the latter: tasks run without remote control too.
+func (w *Worker) announce(ctx context.Context) {
+	select {
+	case <-w.consuming:
+	case <-ctx.Done():
+		return
+	}
+	t := time.NewTimer(listenPatience)
+	defer t.Stop()
+	select {
+	case <-w.listening:
+	case <-t.C:
+	case <-ctx.Done():
+		return
+	}
+	w.log.Info("worker is ready", "queues", queueNames(w.cfg.Queues), "concurrency", w.cfg.Concurrency,
+		"broker", w.cfg.Broker.Info().URL)
+	close(w.online)
+}
+
+// listenPatience is how long a worker that consumes waits for its mailbox before
+// it counts as online.
+const listenPatience = 3 * time.Second
+
 // consume claims messages for free slots until ctx ends, then drains.
 func (w *Worker) consume(ctx context.Context) error {
 	c, err := w.open(ctx)
@@ -184,9 +220,7 @@ func (w *Worker) consume(ctx context.Context) error {
 	defer giveUp(nil)
 	w.settling = settling
 	w.consumer.Store(&c)
-	w.log.Info("worker is ready", "queues", queueNames(w.cfg.Queues), "concurrency", w.cfg.Concurrency,
-		"broker", w.cfg.Broker.Info().URL)
-	close(w.online)
+	close(w.consuming)
 	// The tasks' context survives ctx: a warm shutdown lets them finish.
 	run, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer interrupt(nil)
@@ -204,16 +238,16 @@ func (w *Worker) consume(ctx context.Context) error {
 // interrupted, then what still cannot be settled is left to the broker.
 func (w *Worker) drain(interrupt, giveUp context.CancelCauseFunc) {
 	w.log.Info("warm shutdown: waiting for running tasks", "active", w.active.len())
-	if w.slots.drain(w.cfg.DrainTimeout) {
+	if w.slots.drain(w.cfg.DrainTimeout, w.cold) {
 		return
 	}
-	w.log.Warn("drain deadline passed, interrupting running tasks", "active", w.active.len())
+	w.log.Warn("interrupting running tasks", "active", w.active.len())
 	interrupt(ErrShutdown)
-	if w.slots.drain(yieldGrace + w.grace()) {
+	if w.slots.drain(yieldGrace+w.grace(), nil) {
 		return
 	}
 	giveUp(ErrShutdown)
-	w.slots.drain(time.Second)
+	w.slots.drain(time.Second, nil)
 }
 
 // grace is how long settling may take at the end.
@@ -292,14 +326,19 @@ func queueNames(queues []broker.Queue) []string {
 	return names
 }
 
-// warnOfTwin says when another node has our name already: monitors merge the two
-// and remote control reaches either.
-func (w *Worker) warnOfTwin(ctx context.Context) {
-	replies, err := w.client.Inspect(ctx, "ping", nil, client.ControlOptions{
-		Destination: []string{w.name}, Timeout: 500 * time.Millisecond,
+// lookForTwin asks for our own name once we listen: the client warns when two
+// nodes answer to it.
+func (w *Worker) lookForTwin(ctx context.Context) {
+	select {
+	case <-w.listening:
+	case <-ctx.Done():
+		return
+	}
+	_, err := w.client.Inspect(ctx, "ping", nil, client.ControlOptions{
+		Destination: []string{w.name}, Timeout: 500 * time.Millisecond, Limit: 2,
 	})
-	if err == nil && len(replies) > 0 {
-		w.log.Error("another worker runs under this node name; give one of them another with -n or worker.Config.Name")
+	if err != nil && ctx.Err() == nil {
+		w.log.Debug("cannot look for a worker of the same name", "error", err)
 	}
 }
 

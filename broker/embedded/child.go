@@ -119,7 +119,7 @@ func lastLines(dir string) string {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-3):], "; ")
+	return lines[len(lines)-1] + " (more in " + filepath.Join(dir, logFile) + ")"
 }
 
 func (c *child) stop(ctx context.Context, dir string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -111,13 +112,33 @@ func (w *waiter) loop() {
 			conn.Close()
 			conn = nil
 		}
-		// After an error too: the claim that follows finds out what is wrong.
-		signal(w.c.wake)
-		if err != nil && w.ctx.Err() == nil && !redisx.IsConnection(err) && !redisx.IsReadOnly(err) {
-			slog.WarnContext(w.ctx, "cannot wait for messages, polling instead (Redis 6.2 or newer?)", "error", err)
+		if unknownCommand(err) {
+			slog.WarnContext(w.ctx, "cannot wait for messages, polling instead: BLMOVE needs Redis 6.2", "error", err)
 			w.useless.Store(true)
+			signal(w.c.wake)
 			return
 		}
+		if err != nil && w.ctx.Err() == nil && !redisx.IsConnection(err) && !redisx.IsReadOnly(err) {
+			pauseAfter(w.ctx, err) // out of memory, say: it passes
+		}
+		// After an error too: the claim that follows finds out what is wrong.
+		signal(w.c.wake)
+	}
+}
+
+// unknownCommand reports whether the server is too old for BLMOVE.
+func unknownCommand(err error) bool {
+	return err != nil && strings.Contains(strings.ToLower(err.Error()), "unknown command")
+}
+
+// pauseAfter keeps an error that the server repeats from becoming a busy loop.
+func pauseAfter(ctx context.Context, err error) {
+	slog.WarnContext(ctx, "cannot wait for messages, trying again", "error", err)
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/umbel-go/umbel/internal/app"
 )
@@ -25,11 +23,8 @@ func main() {
 }
 
 func run(argv []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := app.WithSignals(context.Background(), func() { os.Exit(exitFailure) })
 	defer stop()
-	// A second signal ends the process at once: whoever presses Ctrl-C twice
-	// means it.
-	context.AfterFunc(ctx, stop)
 	root := newRoot()
 	root.SetArgs(canonical(argv))
 	err := root.ExecuteContext(ctx)

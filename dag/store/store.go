@@ -47,16 +47,25 @@ type defKey struct {
 func Open(ctx context.Context, path string) (*Store, error) {
 	db, err := sqlitex.Open(path, sqlitex.Options{Synchronous: "FULL"})
 	if err != nil {
-		return nil, fmt.Errorf("open workflow store: %w", err)
+		return nil, unreadable(path, err)
 	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err == nil {
 		err = sqlitex.Migrate(ctx, db, files)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open workflow store: %w", err), db.Close())
+		return nil, errors.Join(unreadable(path, err), db.Close())
 	}
 	return &Store{db: db, defs: map[defKey]*dag.Definition{}}, nil
+}
+
+// unreadable says what to do about a file that is no database of ours: it holds
+// the only record of what runs, so it is never replaced unasked.
+func unreadable(path string, err error) error {
+	if sqlitex.IsCorrupt(err) {
+		return fmt.Errorf("open workflow store: %w; restore %s from a backup, or move it away to begin without any workflow", err, path)
+	}
+	return fmt.Errorf("open workflow store: %w", err)
 }
 
 // Close closes the file.

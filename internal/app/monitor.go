@@ -33,11 +33,18 @@ func RunMonitor(ctx context.Context, c MonitorConfig) error {
 	if !c.Persistent {
 		c.DB = sqlitex.Memory
 	}
+	if c.DB != sqlitex.Memory {
+		unlock, err := lockDatabase(c.DB)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	m, err := newMonitor(conn, monitor.Config{Path: c.DB, MaxTasks: c.MaxTasks})
 	if err != nil {
 		return err
 	}
-	s, err := newSite(m, c.Broker, SiteConfig{
+	s, err := newSite(m, redactURL(c.Broker), SiteConfig{
 		Addr: net.JoinHostPort(c.Address, strconv.Itoa(c.Port)), Prefix: c.Prefix,
 		BasicAuth: splitUsers(c.BasicAuth), UnauthenticatedAPI: truthy(os.Getenv("FLOWER_UNAUTHENTICATED_API")),
 	})

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/umbel-go/umbel/broker/embedded"
 	"github.com/umbel-go/umbel/client"
 	"github.com/umbel-go/umbel/monitor"
@@ -40,8 +38,8 @@ type UpConfig struct {
 // default queue belongs to somebody.
 const ExternalQueue = "umbel"
 
-// brokerStop bounds the end of the embedded broker.
-const brokerStop = 2 * time.Second
+// brokerStop bounds the end of the embedded broker; then it is killed.
+const brokerStop = 1500 * time.Millisecond
 
 // Up runs broker, worker, monitor and workflows until ctx ends.
 func Up(ctx context.Context, c UpConfig) error {
@@ -61,6 +59,10 @@ func Up(ctx context.Context, c UpConfig) error {
 		}
 		defer stopBroker(ctx, server)
 		c.Broker, warning = server.URL(), server.Warning()
+		var lost context.CancelCauseFunc
+		ctx, lost = context.WithCancelCause(ctx)
+		defer lost(nil)
+		go watchBroker(ctx, server, lost)
 	} else if len(c.Worker.Queues) == 0 && !c.Demo {
 		c.Worker.Queues = []string{ExternalQueue}
 	}
@@ -73,28 +75,23 @@ func Up(ctx context.Context, c UpConfig) error {
 	if err != nil {
 		return err
 	}
-	return h.run(ctx, func() { announce(c, h.worker.Name(), warning) })
+	err = h.run(ctx, func() { announce(c, h.worker.Name(), warning) })
+	if errors.Is(context.Cause(ctx), errBrokerEnded) {
+		err = errors.Join(errBrokerEnded, err)
+	}
+	return err
 }
 
-// lockFolder makes sure that one process uses the data folder. The lock goes
-// with the process, however that ends.
-func lockFolder(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("create the data folder: %w; choose another with --data", err)
+var errBrokerEnded = errors.New("the embedded broker ended by itself; its log is in the data folder under broker/; start again, its work is kept there")
+
+// watchBroker ends everything when the embedded broker is gone, rather than
+// going on with nothing to talk to. It returns when ctx ends.
+func watchBroker(ctx context.Context, s *embedded.Server, lost context.CancelCauseFunc) {
+	select {
+	case <-s.Done():
+		lost(errBrokerEnded)
+	case <-ctx.Done():
 	}
-	lock := flock.New(filepath.Join(dir, "umbel.lock"))
-	free, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("lock the data folder %s: %w", dir, err)
-	}
-	if !free {
-		return nil, fmt.Errorf("the data folder %s is used by another umbel up; end that one or choose another with --data", dir)
-	}
-	return func() {
-		if err := lock.Unlock(); err != nil {
-			slog.Warn("unlock the data folder", "error", err)
-		}
-	}, nil
 }
 
 // portFree finds a taken port before anything is started.
@@ -145,7 +142,7 @@ func newHouse(ctx context.Context, conn *connection, c UpConfig) (*house, error)
 
 // furnish builds what stands on the monitor.
 func furnish(ctx context.Context, conn *connection, m *monitor.Monitor, c UpConfig) (*house, error) {
-	s, err := newSite(m, c.Broker, SiteConfig{
+	s, err := newSite(m, redactURL(c.Broker), SiteConfig{
 		Addr: c.Listen, UnauthenticatedAPI: truthy(os.Getenv("FLOWER_UNAUTHENTICATED_API")),
 	})
 	if err != nil {
@@ -186,7 +183,7 @@ func (h *house) run(ctx context.Context, ready func()) error {
 	}
 	serve(&outerEnded, "monitor", func() error { return h.site.serve(outer) })
 	serve(&innerEnded, "workflows", func() error { return h.workflows.run(inner, h.site.monitor) })
-	serve(&innerEnded, "worker", func() error { return h.worker.Run(inner) })
+	serve(&innerEnded, "worker", func() error { return runWorker(inner, h.worker) })
 	if h.sample != "" {
 		c := client.New(client.Config{Broker: h.conn.broker, Backend: h.conn.backend})
 		innerEnded.Go(func() { sample(inner, c, h.workflows.engine, h.sample) })

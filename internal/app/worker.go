@@ -35,6 +35,20 @@ func RunWorker(ctx context.Context, on Connection, c WorkerConfig) error {
 	if err != nil {
 		return err
 	}
+	return runWorker(ctx, w)
+}
+
+// runWorker runs a worker until ctx ends, and coldly from the second signal on.
+func runWorker(ctx context.Context, w *worker.Worker) error {
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-cold(ctx):
+			w.Interrupt()
+		case <-ended:
+		}
+	}()
 	return w.Run(ctx)
 }
 

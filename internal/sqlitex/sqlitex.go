@@ -188,6 +188,13 @@ func IsFull(err error) bool {
 	return errors.As(err, &e) && (e.Code == sqlite3.ErrFull || e.Code == sqlite3.ErrIoErr)
 }
 
+// IsConstraint reports whether err says that a row breaks the schema's rules:
+// writing it again will fail again.
+func IsConstraint(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrConstraint
+}
+
 // SetAside renames a file that is closed, with its log, to path.corrupt-TIME
 // and returns the new name, so that a new one can be started in its place.
 func SetAside(path string, now time.Time) (string, error) {

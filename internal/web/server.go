@@ -17,7 +17,7 @@ import (
 const (
 	defaultTitle = "Umbel"
 	// grace is how long Stop lets running requests finish.
-	grace = 4 * time.Second
+	grace = 2 * time.Second
 )
 
 // Config configures a Server. Only Addr is needed.
@@ -96,8 +96,9 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	cancel   context.CancelFunc // ends the contexts of all requests
-	done     chan struct{}      // closed when serving has ended
-	err      error              // why it ended; read after done
+	silent   silentConns
+	done     chan struct{} // closed when serving has ended
+	err      error         // why it ended; read after done
 }
 
 // New returns a server with static files and the live stream mounted. It fails
@@ -170,6 +171,7 @@ func (s *Server) Start(ctx context.Context) error {
 		TLSConfig:         s.config.TLS,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnState:         s.silent.note,
 	}
 	go func() {
 		defer close(s.done)
@@ -217,7 +219,7 @@ func (s *Server) Addr() net.Addr {
 // Done is closed when the server no longer serves, asked to or not.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Stop ends live streams, lets running requests finish for up to 4 s or until
+// Stop ends live streams, lets running requests finish for up to 2 s or until
 // ctx ends, and cuts the rest. It returns the error that serving ended with.
 func (s *Server) Stop(ctx context.Context) error {
 	if s.http == nil {
@@ -229,6 +231,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	if s.config.Hub != nil {
 		s.config.Hub.Close()
 	}
+	s.silent.close()
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.log.WarnContext(ctx, "cutting requests that did not finish", "after", grace)
 		if err := s.http.Close(); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"strings"
 
+	"github.com/umbel-go/umbel/internal/sqlitex"
 	"github.com/umbel-go/umbel/monitor/state"
 )
 
@@ -89,18 +91,27 @@ func putTasks(ctx context.Context, tx *sql.Tx, tasks []TaskWrite, delta map[kind
 	}
 	defer look.Close()
 	for _, w := range tasks {
+		old, counted := kind{broker: w.Broker}, false
 		if !w.New {
-			old := kind{broker: w.Broker}
 			err := look.QueryRowContext(ctx, w.Broker, id(w.Task.UUID)).Scan(&old.state, &old.name, &old.worker)
 			switch err {
 			case nil:
 				delta[old]--
+				counted = true
 			case sql.ErrNoRows: // retention took it
 			default:
 				return err
 			}
 		}
-		if _, err := put.ExecContext(ctx, append([]any{w.Broker}, values(w.Task)...)...); err != nil {
+		_, err := put.ExecContext(ctx, append([]any{w.Broker}, values(w.Task)...)...)
+		if sqlitex.IsConstraint(err) { // one bad row must not hold up all others for ever
+			slog.ErrorContext(ctx, "task cannot be stored", "id", w.Task.UUID, "error", err)
+			if counted {
+				delta[old]++
+			}
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		delta[kind{w.Broker, w.Task.State, w.Task.Name, w.Task.Worker}]++
