@@ -138,3 +138,23 @@ func FuzzDecodeEvents(f *testing.F) {
 		}
 	})
 }
+
+// A clock that says NaN must not reach a database.
+func TestDecodeEventsRefusesTimesThatAreNoNumbers(t *testing.T) {
+	for body, want := range map[string]int{
+		`{"type": "task-received", "hostname": "h", "uuid": "u", "timestamp": NaN}`:                  0,
+		`{"type": "task-received", "hostname": "h", "uuid": "u", "timestamp": Infinity}`:             0,
+		`{"type": "task-received", "hostname": "h", "uuid": "u", "timestamp": 1e999}`:                0,
+		`{"type": "task-succeeded", "hostname": "h", "uuid": "u", "timestamp": 1.5, "runtime": NaN}`: 1,
+	} {
+		events, err := DecodeEvents(&Message{Body: []byte(body)})
+		if len(events) != want || (err == nil) != (want == 1) {
+			t.Errorf("%s: %d events, %v", body, len(events), err)
+		}
+		if want == 1 {
+			if v, ok := events[0].Fields.Get("runtime"); !ok || v != nil {
+				t.Errorf("%s: runtime is %v", body, v)
+			}
+		}
+	}
+}

@@ -157,9 +157,12 @@ func TestPythonRestoresOurClaim(t *testing.T) {
 	defer b.Close()
 	sendPython(t, b, 0, "after")
 	worker.WaitLine("end after", 20*time.Second)
-	if n, _ := redigo.Int(do(t, url, "HLEN", "unacked"), nil); n != 0 {
-		t.Errorf("%d records left in unacked", n)
-	}
+	testenv.Eventually(t, 20*time.Second, func() error { // Python acknowledges after what it prints
+		if n, _ := redigo.Int(do(t, url, "HLEN", "unacked"), nil); n != 0 {
+			return fmt.Errorf("%d records left in unacked", n)
+		}
+		return nil
+	})
 }
 
 // TestPythonClaimsAreLeftAlone has a Python worker run a task for longer than our

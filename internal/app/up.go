@@ -38,6 +38,11 @@ type UpConfig struct {
 // default queue belongs to somebody.
 const ExternalQueue = "umbel"
 
+// endPatience is how long the services may take to end before a broker that does
+// not answer is taken for the reason. They need two seconds and a half when
+// tasks have to be interrupted.
+const endPatience = 3500 * time.Millisecond
+
 // brokerStop bounds the end of the embedded broker; then it is killed.
 const brokerStop = 1500 * time.Millisecond
 
@@ -62,7 +67,9 @@ func Up(ctx context.Context, c UpConfig) error {
 		var lost context.CancelCauseFunc
 		ctx, lost = context.WithCancelCause(ctx)
 		defer lost(nil)
-		go watchBroker(ctx, server, lost)
+		ended := make(chan struct{})
+		defer close(ended)
+		go watchBroker(ctx, server, lost, ended)
 	} else if len(c.Worker.Queues) == 0 && !c.Demo {
 		c.Worker.Queues = []string{ExternalQueue}
 	}
@@ -85,12 +92,27 @@ func Up(ctx context.Context, c UpConfig) error {
 var errBrokerEnded = errors.New("the embedded broker ended by itself; its log is in the data folder under broker/; start again, its work is kept there")
 
 // watchBroker ends everything when the embedded broker is gone, rather than
-// going on with nothing to talk to. It returns when ctx ends.
-func watchBroker(ctx context.Context, s *embedded.Server, lost context.CancelCauseFunc) {
+// going on with nothing to talk to. At the end it kills a broker that keeps the
+// services from ending because it does not answer. It returns when ended is
+// closed.
+func watchBroker(ctx context.Context, s *embedded.Server, lost context.CancelCauseFunc, ended <-chan struct{}) {
 	select {
 	case <-s.Done():
 		lost(errBrokerEnded)
+		return
 	case <-ctx.Done():
+	}
+	patience := time.NewTimer(endPatience)
+	defer patience.Stop()
+	select {
+	case <-patience.C:
+		slog.Warn("the embedded broker does not let go, killing it")
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := s.Stop(now); err != nil {
+			slog.Warn("kill the embedded broker", "error", err)
+		}
+	case <-ended:
 	}
 }
 
