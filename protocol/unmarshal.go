@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -49,6 +50,9 @@ func Unmarshal(raw Raw, into any) error {
 			where = " in " + mismatch.Field
 		}
 		return fmt.Errorf("%s%s where %s is expected", mismatch.Value, where, mismatch.Type)
+	}
+	if err != nil && strings.Contains(err.Error(), "invalid number literal") { // a string for a json.Number
+		return errors.New("string where a number is expected")
 	}
 	return err
 }
