@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/umbel-go/umbel/internal/pause"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -19,9 +20,9 @@ func Follow(ctx context.Context, b Broker, opts SubscribeOptions, connected func
 	if connected == nil {
 		connected = func(error) {}
 	}
-	var pause Backoff
+	var retry Backoff
 	for {
-		err := followOnce(ctx, b, opts, func() { pause.Reset(); connected(nil) }, handle)
+		err := followOnce(ctx, b, opts, func() { retry.Reset(); connected(nil) }, handle)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -30,7 +31,7 @@ func Follow(ctx context.Context, b Broker, opts SubscribeOptions, connected func
 		}
 		connected(err)
 		slog.WarnContext(ctx, "subscription lost, trying again", "exchange", opts.Exchange, "error", err)
-		if !pause.Wait(ctx) {
+		if !retry.Wait(ctx) {
 			return context.Cause(ctx)
 		}
 	}
@@ -62,12 +63,5 @@ func (b *Backoff) Reset() { b.next = 0 }
 // Wait pauses and reports whether ctx is still alive.
 func (b *Backoff) Wait(ctx context.Context) bool {
 	b.next = min(max(2*b.next, 100*time.Millisecond), 5*time.Second)
-	t := time.NewTimer(b.next)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, b.next)
 }

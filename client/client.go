@@ -12,6 +12,7 @@ import (
 
 	"github.com/umbel-go/umbel/backend"
 	"github.com/umbel-go/umbel/broker"
+	"github.com/umbel-go/umbel/internal/pause"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -227,11 +228,7 @@ func (c *Client) retry(ctx context.Context, do func() error) error {
 		if err == nil || !lost || try == 3 {
 			return err
 		}
-		t := time.NewTimer(time.Duration(try) * 200 * time.Millisecond)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !pause.For(ctx, time.Duration(try)*200*time.Millisecond) {
 			return errors.Join(err, context.Cause(ctx))
 		}
 	}

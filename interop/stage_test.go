@@ -5,7 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/umbel-go/umbel/backend"
 	backends "github.com/umbel-go/umbel/backend/dial"
+	"github.com/umbel-go/umbel/broker"
 	brokers "github.com/umbel-go/umbel/broker/dial"
 	"github.com/umbel-go/umbel/client"
 	"github.com/umbel-go/umbel/internal/testenv"
@@ -43,17 +45,7 @@ func everyStage(t *testing.T, test func(t *testing.T, s stage, venv string)) {
 // startWorker runs a Go worker in this process until the test ends.
 func startWorker(t *testing.T, s stage, cfg worker.Config, register func(*worker.Worker)) *worker.Worker {
 	t.Helper()
-	b, err := brokers.Open(s.broker)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	results, err := backends.Open(s.backend, b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { results.Close() })
-	cfg.Broker, cfg.Backend = b, results
+	cfg.Broker, cfg.Backend = s.connect(t)
 	w := worker.New(cfg)
 	register(w)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -81,6 +73,13 @@ func startWorker(t *testing.T, s stage, cfg worker.Config, register func(*worker
 // openClient returns a client on the stage.
 func openClient(t *testing.T, s stage) *client.Client {
 	t.Helper()
+	b, results := s.connect(t)
+	return client.New(client.Config{Broker: b, Backend: results})
+}
+
+// connect opens connections of their own, as another process would.
+func (s stage) connect(t *testing.T) (broker.Broker, backend.Backend) {
+	t.Helper()
 	b, err := brokers.Open(s.broker)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +90,7 @@ func openClient(t *testing.T, s stage) *client.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { results.Close() })
-	return client.New(client.Config{Broker: b, Backend: results})
+	return b, results
 }
 
 // flags are the options of the Python scripts for a stage.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/umbel-go/umbel/broker"
+	"github.com/umbel-go/umbel/internal/pause"
 	"github.com/umbel-go/umbel/monitor/metrics"
 	"github.com/umbel-go/umbel/monitor/state"
 	"github.com/umbel-go/umbel/monitor/store"
@@ -117,7 +118,7 @@ func (s *source) follow(ctx context.Context) {
 		s.link.down(err)
 		slog.ErrorContext(ctx, "cannot follow events; check that the broker's user may use the exchange celeryev",
 			"broker", s.Name, "error", err, "again_in", refollow)
-		pause(ctx, refollow)
+		pause.For(ctx, refollow)
 	}
 }
 
@@ -149,18 +150,6 @@ func (s *source) snapshotTask(id string) *state.Task {
 		return t.Clone()
 	}
 	return nil
-}
-
-// pause waits and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // source returns the source of that name, the first one for "".

@@ -7,11 +7,10 @@ type Kind string
 
 // Kinds of message errors.
 const (
-	KindMalformed  Kind = "malformed"  // not the shape that the protocol asks for
-	KindContent    Kind = "content"    // a content type or compression we do not accept
-	KindUnknown    Kind = "unknown"    // not a task message at all
-	KindInvalid    Kind = "invalid"    // a task message with a field that cannot be used
-	KindUnbindable Kind = "unbindable" // arguments that do not fit the task
+	KindMalformed Kind = "malformed" // not the shape that the protocol asks for
+	KindContent   Kind = "content"   // a content type or compression we do not accept
+	KindUnknown   Kind = "unknown"   // not a task message at all
+	KindInvalid   Kind = "invalid"   // a task message with a field that cannot be used
 )
 
 // Fate says what a worker should do with a message that it cannot run. Python

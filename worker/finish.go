@@ -7,6 +7,7 @@ import (
 
 	"github.com/umbel-go/umbel/backend"
 	"github.com/umbel-go/umbel/broker"
+	"github.com/umbel-go/umbel/internal/pause"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -49,26 +50,14 @@ func (w *Worker) finish(doing string, t *protocol.Task, end func(context.Context
 // retry repeats what fails for want of a connection until ctx ends: an outcome
 // is worth waiting for.
 func (w *Worker) retry(ctx context.Context, do func() error) error {
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+	for delay := 50 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		err := do()
 		if err == nil || !lost(err) {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !pause.For(ctx, delay) {
 			return errors.Join(err, context.Cause(ctx))
 		}
-	}
-}
-
-// sleep pauses and reports whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

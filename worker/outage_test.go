@@ -2,12 +2,11 @@ package worker_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	backends "github.com/umbel-go/umbel/backend/dial"
-	brokers "github.com/umbel-go/umbel/broker/dial"
 	"github.com/umbel-go/umbel/client"
 	"github.com/umbel-go/umbel/internal/testenv"
 	"github.com/umbel-go/umbel/protocol"
@@ -18,20 +17,7 @@ import (
 // stored, none runs again, and the worker takes what waits.
 func TestOutageWhileTasksRun(t *testing.T) {
 	server := testenv.RedisServer(t, "--appendonly", "yes")
-	b, err := brokers.Open(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	r, err := backends.Open(server.URL, b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.Close() })
-	bench := &bench{t: t, url: server.URL, client: client.New(client.Config{Broker: b, Backend: r})}
-	var cancel context.CancelFunc
-	bench.ctx, cancel = context.WithTimeout(context.Background(), 60*time.Second)
-	t.Cleanup(cancel)
+	bench := newBenchOn(t, server.URL)
 	begun, release := make(chan struct{}, 8), make(chan struct{})
 	var runs atomic.Int32
 	work := func(context.Context) error {
@@ -67,10 +53,9 @@ func TestOutageWhileTasksRun(t *testing.T) {
 		}
 	}
 	testenv.Eventually(t, 20*time.Second, func() error {
-		queues, err := b.Queues(bench.ctx, "celery")
+		queues, err := bench.client.Broker().Queues(bench.ctx, "celery")
 		if err == nil && queues[0].Messages != 0 {
-			t.Logf("%+v", queues[0])
-			return context.DeadlineExceeded
+			err = fmt.Errorf("messages are left: %+v", queues[0])
 		}
 		return err
 	})

@@ -52,7 +52,6 @@ func TimeLimit(soft, hard time.Duration) Option {
 
 // registration is one task that the worker knows.
 type registration struct {
-	name    string
 	handler Handler
 	options options
 }
@@ -70,7 +69,7 @@ func (w *Worker) Register(name string, h Handler, opts ...Option) error {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	w.registry[name] = &registration{name: name, handler: h, options: o}
+	w.registry[name] = &registration{handler: h, options: o}
 	return nil
 }
 

@@ -27,8 +27,12 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	url := testenv.Redis(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	return newBenchOn(t, testenv.Redis(t))
+}
+
+func newBenchOn(t *testing.T, url string) *bench {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	t.Cleanup(cancel)
 	b := &bench{t: t, ctx: ctx, url: url}
 	cfg := b.connect()

@@ -15,6 +15,7 @@ import (
 	"github.com/umbel-go/umbel/backend"
 	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/client"
+	"github.com/umbel-go/umbel/internal/pause"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -261,7 +262,7 @@ func (w *Worker) grace() time.Duration {
 // open starts consuming, waiting for a broker that is not there yet. A nil
 // consumer without an error means that ctx ended first.
 func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
-	var pause broker.Backoff
+	var retry broker.Backoff
 	for {
 		c, err := w.cfg.Broker.Consume(ctx, broker.ConsumeOptions{
 			Worker: w.name, Queues: w.cfg.Queues, Prefetch: w.cfg.Concurrency,
@@ -275,14 +276,14 @@ func (w *Worker) open(ctx context.Context) (broker.Consumer, error) {
 			return nil, err
 		}
 		w.log.Error("cannot reach the broker, trying again", "error", err)
-		if !pause.Wait(ctx) {
+		if !retry.Wait(ctx) {
 			return nil, nil
 		}
 	}
 }
 
 func (w *Worker) claimLoop(ctx, run context.Context, c broker.Consumer) {
-	var pause broker.Backoff
+	var retry broker.Backoff
 	for {
 		free, ok := w.slots.wait(ctx)
 		if !ok {
@@ -290,7 +291,7 @@ func (w *Worker) claimLoop(ctx, run context.Context, c broker.Consumer) {
 		}
 		if n := w.strangers.Load(); n > 0 {
 			free = 1
-			if !sleep(ctx, courtesy(n)) {
+			if !pause.For(ctx, courtesy(n)) {
 				return
 			}
 		}
@@ -306,13 +307,13 @@ func (w *Worker) claimLoop(ctx, run context.Context, c broker.Consumer) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			pause.Reset()
+			retry.Reset()
 			continue
 		case errors.Is(err, broker.ErrClosed):
 			return
 		}
 		w.log.Error("cannot take messages, trying again", "error", err)
-		if !pause.Wait(ctx) {
+		if !retry.Wait(ctx) {
 			return
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"github.com/umbel-go/umbel/internal/pause"
 )
 
 const (
@@ -104,7 +106,7 @@ func (h *hub) listen() {
 		}
 		h.fail(err)
 		h.b.cfg.Logger.WarnContext(ctx, "result backend: lost the connection for pushed results, connecting again", "error", err)
-		pause(ctx, backoff/2+rand.N(backoff/2))
+		pause.For(ctx, backoff/2+rand.N(backoff/2))
 		backoff = min(2*backoff, maxBackoff)
 	}
 }
@@ -116,15 +118,6 @@ func (h *hub) fail(err error) {
 	h.failure = h.b.classify(err)
 	close(h.failed)
 	h.failed = make(chan struct{})
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // serve works with one connection until it is lost or the backend is closed.

@@ -3,6 +3,8 @@ package redis
 import (
 	"slices"
 	"time"
+
+	"github.com/umbel-go/umbel/internal/pause"
 )
 
 // readAtOnce bounds how many stored values are held while they are handed on.
@@ -25,7 +27,7 @@ func (h *hub) read() {
 		}
 		if err := h.refresh(); err != nil && ctx.Err() == nil {
 			h.b.cfg.Logger.WarnContext(ctx, "result backend: reading awaited results failed, trying again", "error", err)
-			pause(ctx, maxBackoff/2)
+			pause.For(ctx, maxBackoff/2)
 			signal(h.wakeup)
 		}
 	}

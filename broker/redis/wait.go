@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"github.com/umbel-go/umbel/internal/pause"
 	"github.com/umbel-go/umbel/internal/redisx"
 )
 
@@ -134,12 +136,7 @@ func unknownCommand(err error) bool {
 // pauseAfter keeps an error that the server repeats from becoming a busy loop.
 func pauseAfter(ctx context.Context, err error) {
 	slog.WarnContext(ctx, "cannot wait for messages, trying again", "error", err)
-	t := time.NewTimer(time.Second)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	pause.For(ctx, time.Second)
 }
 
 // wait returns when the list has an element, on an error, or when the waiter is
