@@ -96,6 +96,32 @@ func TestMonitorWarnsAboutUnknownOptions(t *testing.T) {
 	})
 }
 
+// The monitor follows RabbitMQ as it follows Redis.
+func TestMonitorOnRabbitMQ(t *testing.T) {
+	url, port := testenv.AMQP(t), testenv.FreePort(t)
+	testenv.Start(t, exec.Command(testenv.Umbel(t), "monitor", "-b", url, "--db", ":memory:",
+		"--address", "127.0.0.1", "--port", fmt.Sprint(port))).WaitLine("are served", 20*time.Second)
+	site := program{site: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	w := testenv.Start(t, exec.Command(testenv.Umbel(t), "worker", "--demo", "-b", url, "-n", "w@rabbit", "-E"))
+	w.WaitLine("worker is ready", 20*time.Second)
+	call := testenv.Start(t, exec.Command(testenv.Umbel(t), "call", "demo.add", "-a", "[2, 3]", "-b", url, "--wait", "20s"))
+	if code := call.Wait(30 * time.Second); code != 0 {
+		t.Fatalf("call ended with %d", code)
+	}
+	testenv.Eventually(t, 20*time.Second, func() error {
+		var stats struct {
+			Tasks, Workers, Queues map[string]int
+		}
+		if err := site.getJSON("/api/stats", &stats); err != nil {
+			return err
+		}
+		if _, known := stats.Queues["celery"]; stats.Tasks["succeeded"] != 1 || stats.Workers["online"] != 1 || !known {
+			return fmt.Errorf("%+v", stats)
+		}
+		return nil
+	})
+}
+
 // A worker without its broker says so, waits, and works once the broker is
 // there.
 func TestWorkerWaitsForItsBroker(t *testing.T) {

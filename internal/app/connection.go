@@ -25,6 +25,8 @@ type Connection struct {
 type connection struct {
 	broker  broker.Broker
 	backend backend.Backend
+	// fleeting results are messages (rpc) and gone with the process.
+	fleeting bool
 }
 
 // open makes broker and backend ready; neither connects before it is used.
@@ -44,7 +46,7 @@ func (c Connection) open() (*connection, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	return &connection{broker: b, backend: r}, nil
+	return &connection{broker: b, backend: r, fleeting: strings.HasPrefix(results, "rpc:")}, nil
 }
 
 func (c *connection) close() {

@@ -78,6 +78,9 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer conn.close()
+	if conn.fleeting {
+		slog.Warn("results come back as messages (rpc://), which are lost when this process ends, and workflows with them; give --result-backend redis://host:6379/0")
+	}
 	h, err := newHouse(ctx, conn, c)
 	if err != nil {
 		return err
