@@ -104,6 +104,15 @@ func (s *Server) Warning() string { return s.warning }
 // server's end is not noticed.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
+// Ping reports whether the server answers before ctx ends, at most a second.
+func (s *Server) Ping(ctx context.Context) error {
+	if s.kind == Miniredis {
+		return nil // it runs in this process
+	}
+	_, err := dataDir(ctx, s.addr)
+	return err
+}
+
 // Stop ends the server and waits for it; when ctx ends first, the server is
 // killed. An adopted server is left running: another process may be using it.
 func (s *Server) Stop(ctx context.Context) error {

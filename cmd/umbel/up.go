@@ -11,7 +11,7 @@ import (
 
 // upDrain is how long `up` waits for running tasks and again for what they leave
 // to settle, so that Ctrl-C ends within five seconds.
-const upDrain = 1200 * time.Millisecond
+const upDrain = time.Second
 
 func newUp(g *globals) *cobra.Command {
 	c := app.UpConfig{Out: os.Stdout}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/umbel-go/umbel/broker/embedded"
 	"github.com/umbel-go/umbel/client"
@@ -38,14 +37,6 @@ type UpConfig struct {
 // default queue belongs to somebody.
 const ExternalQueue = "umbel"
 
-// endPatience is how long the services may take to end before a broker that does
-// not answer is taken for the reason. They need two seconds and a half when
-// tasks have to be interrupted.
-const endPatience = 3500 * time.Millisecond
-
-// brokerStop bounds the end of the embedded broker; then it is killed.
-const brokerStop = 1500 * time.Millisecond
-
 // Up runs broker, worker, monitor and workflows until ctx ends.
 func Up(ctx context.Context, c UpConfig) error {
 	if err := portFree(c.Listen, "--listen"); err != nil {
@@ -56,20 +47,14 @@ func Up(ctx context.Context, c UpConfig) error {
 		return err
 	}
 	defer unlock()
+	var own *embedded.Server
 	var warning string
 	if c.Broker == "" {
-		server, err := embedded.Start(ctx, embedded.Config{Dir: c.Data, Addr: c.BrokerListen})
-		if err != nil {
+		if own, err = embedded.Start(ctx, embedded.Config{Dir: c.Data, Addr: c.BrokerListen}); err != nil {
 			return err
 		}
-		defer stopBroker(ctx, server)
-		c.Broker, warning = server.URL(), server.Warning()
-		var lost context.CancelCauseFunc
-		ctx, lost = context.WithCancelCause(ctx)
-		defer lost(nil)
-		ended := make(chan struct{})
-		defer close(ended)
-		go watchBroker(ctx, server, lost, ended)
+		defer stopBroker(ctx, own)
+		c.Broker, warning = own.URL(), own.Warning()
 	} else if len(c.Worker.Queues) == 0 && !c.Demo {
 		c.Worker.Queues = []string{ExternalQueue}
 	}
@@ -85,38 +70,13 @@ func Up(ctx context.Context, c UpConfig) error {
 	if err != nil {
 		return err
 	}
-	err = h.run(ctx, func() { announce(c, h.worker.Name(), warning) })
-	if errors.Is(context.Cause(ctx), errBrokerEnded) {
-		err = errors.Join(errBrokerEnded, err)
+	run := func(ctx context.Context) error {
+		return h.run(ctx, func() { announce(c, h.worker.Name(), warning) })
 	}
-	return err
-}
-
-var errBrokerEnded = errors.New("the embedded broker ended by itself; its log is in the data folder under broker/; start again, its work is kept there")
-
-// watchBroker ends everything when the embedded broker is gone, rather than
-// going on with nothing to talk to. At the end it kills a broker that keeps the
-// services from ending because it does not answer. It returns when ended is
-// closed.
-func watchBroker(ctx context.Context, s *embedded.Server, lost context.CancelCauseFunc, ended <-chan struct{}) {
-	select {
-	case <-s.Done():
-		lost(errBrokerEnded)
-		return
-	case <-ctx.Done():
+	if own == nil {
+		return run(ctx)
 	}
-	patience := time.NewTimer(endPatience)
-	defer patience.Stop()
-	select {
-	case <-patience.C:
-		slog.Warn("the embedded broker does not let go, killing it")
-		now, cancel := context.WithCancel(context.Background())
-		cancel()
-		if err := s.Stop(now); err != nil {
-			slog.Warn("kill the embedded broker", "error", err)
-		}
-	case <-ended:
-	}
+	return besideBroker(ctx, own, h.worker.Interrupt, run)
 }
 
 // portFree finds a taken port before anything is started.
@@ -126,14 +86,6 @@ func portFree(addr, option string) error {
 		return fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, err, option)
 	}
 	return l.Close()
-}
-
-func stopBroker(ctx context.Context, s *embedded.Server) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerStop)
-	defer cancel()
-	if err := s.Stop(ctx); err != nil {
-		slog.Warn("stop the embedded broker", "error", err)
-	}
 }
 
 // house is everything that `up` runs on one connection.
