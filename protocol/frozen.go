@@ -5,21 +5,25 @@ type Pending struct {
 	Name, ID, Group, ReplyTo string
 	GroupIndex               *int
 	Chord                    *Signature
-	// Errbacks are the error callbacks; only Errbacks (the function) fills them.
+}
+
+// BodyErrbacks are the error callbacks of one task of a chord's body, by its id.
+type BodyErrbacks struct {
+	ID       string
 	Errbacks []Signature
 }
 
 // Errbacks lists the error callbacks of a chord's body: its own, or those of
 // each child when the body is a group. What follows the body has none to call.
-func Errbacks(body Signature) []Pending {
+func Errbacks(body Signature) []BodyErrbacks {
 	bodies := []Signature{body}
 	if body.SubtaskType == SubtaskGroup {
 		bodies, _ = body.members() // what cannot be read promised nothing
 	}
-	var out []Pending
+	var out []BodyErrbacks
 	for _, b := range bodies {
 		if errbacks, _ := b.signatures("link_error"); len(errbacks) > 0 {
-			out = append(out, Pending{Name: b.Task, ID: b.text("task_id"), Errbacks: errbacks})
+			out = append(out, BodyErrbacks{ID: b.text("task_id"), Errbacks: errbacks})
 		}
 	}
 	return out

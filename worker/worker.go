@@ -78,7 +78,7 @@ type Worker struct {
 	strangers atomic.Int64 // foreign tasks in a row
 	totals    sync.Map     // task name -> *atomic.Int64
 	consumer  atomic.Pointer[broker.Consumer]
-	online    chan struct{} // closed once the first claim may happen
+	online    chan struct{} // closed by announce
 	stop      chan struct{} // closed by a remote shutdown
 	stopOnce  sync.Once
 	cold      chan struct{} // closed by Interrupt
