@@ -69,10 +69,14 @@ type Chorder interface {
 	// run under the same id. The sender calls it before the first header
 	// message: parts that finish while an old claim says "done" would be
 	// dropped, and the chord would hang.
-	StartChord(ctx context.Context, group string, size int) error
+	StartChord(ctx context.Context, chord protocol.ChordStart) error
 	// AddPart records a finished header member. It returns a non-nil ChordJoin
 	// to the one caller that must now run the body.
 	AddPart(ctx context.Context, part Part) (*ChordJoin, error)
+	// OrphanChords returns the chords whose parts are all there but whose claim
+	// nobody holds any more: the process that had to send the body died. The
+	// caller holds the claims of what it gets and must finish them.
+	OrphanChords(ctx context.Context) ([]OrphanChord, error)
 	// GrowChord adds to the number of awaited parts (add_to_chord).
 	GrowChord(ctx context.Context, group string, by int) error
 	// PutGroup saves a GroupResult under the group's id.
@@ -85,9 +89,17 @@ type Part struct {
 	// Index is the member's group_index; nil when the message has none.
 	Index  *int
 	Result *protocol.Result
-	// Size is the chord_size of the body signature, for chords started by
-	// Celery 5.0 and older; 0 when absent.
-	Size int
+	// Body is the chord's body as the member's message holds it. Its ChordSize
+	// is the size of chords started by Celery 5.0 and older.
+	Body protocol.Signature
+	// RootID is the member's.
+	RootID string
+}
+
+// OrphanChord is a chord that waits for somebody to finish it.
+type OrphanChord struct {
+	Start protocol.ChordStart
+	Join  *ChordJoin
 }
 
 // ChordJoin is the right and duty to finish one chord.

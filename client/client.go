@@ -164,7 +164,7 @@ func (c *Client) announce(ctx context.Context, chords []protocol.ChordStart) err
 		return fmt.Errorf("send chord: %w: use a Redis result backend", backend.ErrUnsupported)
 	}
 	for _, s := range chords {
-		if err := ch.StartChord(ctx, s.Group, s.Size); err != nil {
+		if err := ch.StartChord(ctx, s); err != nil {
 			return fmt.Errorf("send chord: announce group %s: %w", s.Group, err)
 		}
 	}

@@ -33,10 +33,15 @@ type Plan struct {
 	Members []string
 }
 
-// ChordStart announces a chord: Size parts will come for the group.
+// ChordStart announces a chord: Size parts will come for the group, and then Body
+// is to run.
 type ChordStart struct {
 	Group string
 	Size  int
+	// Body is frozen: its options name its task id and what follows it.
+	Body Signature
+	// RootID is that of the header's tasks.
+	RootID string
 }
 
 // Send is one task message and the routing that its options ask for.
@@ -237,7 +242,7 @@ func (c *canvas) applyChord(s Signature) (*outcome, error) {
 		_, err := c.apply(body.merge([]any{[]any{}}, nil))
 		return out, err
 	}
-	c.plan.Chords = append(c.plan.Chords, ChordStart{Group: gid, Size: hout.size})
+	c.plan.Chords = append(c.plan.Chords, ChordStart{Group: gid, Size: hout.size, Body: body, RootID: m.root})
 	opts := pick(s.Options, "countdown", "eta", "root_id", "parent_id")
 	for _, h := range members {
 		if _, err := c.apply(h.merge(s.Args, opts)); err != nil {

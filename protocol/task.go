@@ -41,6 +41,12 @@ type Task struct {
 	Chain     []Signature
 	Chord     *Signature
 
+	// Serializer and Compression say how the body was written and how Encode
+	// writes it: "json" (also ""), "msgpack" or "yaml", and "" for no
+	// compression, else kombu's names "zlib", "zstd", "brotli", "lzma".
+	Serializer  string
+	Compression string
+
 	// Version is the protocol that the message spoke: 1 or 2.
 	Version int
 

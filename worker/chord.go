@@ -21,7 +21,7 @@ func (w *Worker) chordPart(ctx context.Context, t *protocol.Task, res *protocol.
 	}
 	var join *backend.ChordJoin
 	err := w.retry(ctx, func() (err error) {
-		join, err = ch.AddPart(ctx, backend.Part{Group: t.Group, Index: t.GroupIndex, Result: res, Size: t.Chord.ChordSize})
+		join, err = ch.AddPart(ctx, backend.Part{Group: t.Group, Index: t.GroupIndex, Result: res, Body: *t.Chord, RootID: t.RootID})
 		return err
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ func newChord(t *testing.T, f *fixture, size int) *chord {
 
 func (c *chord) start(t *testing.T, size int) {
 	t.Helper()
-	if err := c.chorder.StartChord(c.ctx, c.group, size); err != nil {
+	if err := c.chorder.StartChord(c.ctx, protocol.ChordStart{Group: c.group, Size: size}); err != nil {
 		t.Fatalf("start: %v", err)
 	}
 }

@@ -15,17 +15,20 @@ import (
 // the chord's size, before any of its parts can arrive. (Celery does both only
 // before its last header message, and so loses the parts of a second run that
 // finish earlier.)
-func (b *Backend) StartChord(ctx context.Context, group string, size int) error {
-	key := b.groupKey(group)
+func (b *Backend) StartChord(ctx context.Context, chord protocol.ChordStart) error {
+	key := b.groupKey(chord.Group)
 	err := b.transaction(ctx,
 		command{"DEL", redis.Args{key + claimSuffix}},
-		command{"SET", b.expiring(redis.Args{key + sizeSuffix, size}, b.chordTTL())},
+		command{"SET", b.expiring(redis.Args{key + sizeSuffix, chord.Size}, b.chordTTL())},
 	)
 	if err != nil {
-		return fmt.Errorf("start chord %s: %w", group, err)
+		return fmt.Errorf("start chord %s: %w", chord.Group, err)
 	}
 	return nil
 }
+
+// OrphanChords finds no orphans yet.
+func (b *Backend) OrphanChords(context.Context) ([]backend.OrphanChord, error) { return nil, nil }
 
 // GrowChord adds to the number of awaited parts (add_to_chord).
 func (b *Backend) GrowChord(ctx context.Context, group string, by int) error {
@@ -92,7 +95,7 @@ func (b *Backend) addPart(ctx context.Context, part backend.Part, token string) 
 	won, err := redis.Int(b.run(ctx, partScript,
 		key+partsSuffix, key+addedSuffix, key+sizeSuffix, key+countedSuffix, key, key+claimSuffix,
 		part.Result.TaskID, encoded, ordered, indexText(part.Index), chordTTL, groupTTL,
-		token, claimTTL, beginning, part.Size,
+		token, claimTTL, beginning, part.Body.ChordSize,
 	))
 	if err != nil || won == 0 {
 		return nil, err

@@ -123,7 +123,7 @@ func TestChordKeysAreCelerys(t *testing.T) {
 	url := testenv.Redis(t)
 	b, look, golden := open(t, redis.Config{URL: url}), dial(t, url), goldenChords(t)
 	half := golden["keys of a chord, one of two parts done"]
-	if err := b.StartChord(bounded(t), half.Group, 2); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: half.Group, Size: 2}); err != nil {
 		t.Fatal(err)
 	}
 	addPart(t, b, backend.Part{Group: half.Group, Index: at(0), Result: result("0331e336-fc1b-4f05-95c5-31283b7c2d77", "SUCCESS", "2")})
@@ -146,7 +146,7 @@ func TestFailedChordKeysAreCelerys(t *testing.T) {
 	url := testenv.Redis(t)
 	b, look, golden := open(t, redis.Config{URL: url}), dial(t, url), goldenChords(t)
 	const group = "65e0cf84-229d-45d7-a235-1bd5ead33336"
-	if err := b.StartChord(bounded(t), group, 2); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: group, Size: 2}); err != nil {
 		t.Fatal(err)
 	}
 	addPart(t, b, backend.Part{Group: group, Index: at(0), Result: result("0f845f77-799e-4d53-a4ba-328cb406134c", "SUCCESS", "2")})
@@ -163,7 +163,7 @@ func TestChordWithAPeerOfCelery56(t *testing.T) {
 	b, look := open(t, redis.Config{URL: url}), dial(t, url)
 	// The peer ran both tasks first and left no set of counted parts; its copy of
 	// the second has another value than ours.
-	if err := b.StartChord(bounded(t), "g", 3); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "g", Size: 3}); err != nil {
 		t.Fatal(err)
 	}
 	look.do("ZADD", groupPrefix+"g.j", 0, `[1, "a", "SUCCESS", 10]`)
@@ -178,7 +178,7 @@ func TestChordOfCelery50(t *testing.T) {
 	url := testenv.Redis(t)
 	b := open(t, redis.Config{URL: url})
 	part := func(i int) backend.Part {
-		return backend.Part{Group: "g", Index: at(i), Size: 2, Result: result(fmt.Sprint(i), "SUCCESS", "1")}
+		return backend.Part{Group: "g", Index: at(i), Body: protocol.Signature{ChordSize: 2}, Result: result(fmt.Sprint(i), "SUCCESS", "1")}
 	}
 	wantValues(t, addPart(t, b, part(0)), "no join")
 	join := addPart(t, b, part(1))
@@ -195,7 +195,7 @@ func TestChordOfCelery50(t *testing.T) {
 func TestChordUnordered(t *testing.T) {
 	url := testenv.Redis(t)
 	b := open(t, redis.Config{URL: url, UnorderedChords: true})
-	if err := b.StartChord(bounded(t), "g", 2); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "g", Size: 2}); err != nil {
 		t.Fatal(err)
 	}
 	wantValues(t, addPart(t, b, backend.Part{Group: "g", Index: at(1), Result: result("b", "SUCCESS", "1")}), "no join")
@@ -206,7 +206,7 @@ func TestChordUnordered(t *testing.T) {
 func TestChordClaimLapses(t *testing.T) {
 	url := testenv.Redis(t)
 	b, look := open(t, redis.Config{URL: url}), dial(t, url)
-	if err := b.StartChord(bounded(t), "g", 1); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "g", Size: 1}); err != nil {
 		t.Fatal(err)
 	}
 	part := backend.Part{Group: "g", Result: result("a", "SUCCESS", "1")}
@@ -241,7 +241,7 @@ func TestChordClaimLapses(t *testing.T) {
 func TestChordClaimSurvivesAnError(t *testing.T) {
 	url := testenv.Redis(t)
 	b, look := open(t, redis.Config{URL: url}), dial(t, url)
-	if err := b.StartChord(bounded(t), "g", 1); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "g", Size: 1}); err != nil {
 		t.Fatal(err)
 	}
 	look.do("RPUSH", groupPrefix+"g", "not a string")
@@ -257,7 +257,7 @@ func TestChordClaimSurvivesAnError(t *testing.T) {
 func TestChordUnreadablePart(t *testing.T) {
 	url := testenv.Redis(t)
 	b, look := open(t, redis.Config{URL: url}), dial(t, url)
-	if err := b.StartChord(bounded(t), "g", 2); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "g", Size: 2}); err != nil {
 		t.Fatal(err)
 	}
 	look.do("ZADD", groupPrefix+"g.j", 0, "\x80\x04")
@@ -276,7 +276,7 @@ func TestChordOfASavedGroup(t *testing.T) {
 	if err := b.PutGroup(bounded(t), "g", tuple); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.StartChord(bounded(t), "g", 1); err != nil {
+	if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "g", Size: 1}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, b, result("a", "SUCCESS", "1"), result("b", "SUCCESS", `"é"`), result("c", "SUCCESS", "[3]"), result("d", "STARTED", "null"))

@@ -153,7 +153,7 @@ func TestChordWithPython(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if err := b.StartChord(bounded(t), "h", 2); err != nil {
+			if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "h", Size: 2}); err != nil {
 				t.Fatal(err)
 			}
 			wantValues(t, ours("h", 1), "no join")

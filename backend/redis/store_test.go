@@ -220,7 +220,7 @@ func TestUnreachable(t *testing.T) {
 	for name, err := range map[string]error{
 		"put": b.Put(ctx, backend.Put{Result: result("x", protocol.StateSuccess, "1")}),
 		"get": getErr, "watch": watchErr, "forget": b.Forget(ctx, "x"), "part": partErr,
-		"start": b.StartChord(ctx, "g", 1),
+		"start": b.StartChord(ctx, protocol.ChordStart{Group: "g", Size: 1}),
 	} {
 		if !errors.Is(err, backend.ErrConnection) {
 			t.Errorf("%s: %v", name, err)
