@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -16,11 +15,16 @@ type Env struct {
 	RootID, ParentID string
 	// Origin is "gen<pid>@<host>", ReplyTo the rpc result queue ("" for none).
 	Origin, ReplyTo string
+	// LegacyValues writes arguments with MarshalLegacy, for peers with a kombu
+	// before 5.3.
+	LegacyValues bool
 }
 
-// Plan is what must be done to apply a signature, in order: first every chord
-// is announced to the result backend, then the messages are published.
+// Plan is what must be done to apply a signature, in order: first every group is
+// saved and every chord announced to the result backend, then the messages are
+// published.
 type Plan struct {
+	Groups []GroupSave
 	Chords []ChordStart
 	Sends  []Send
 	// Result is the result tuple of the whole (its id is the last task's).
@@ -31,6 +35,13 @@ type Plan struct {
 	// Members are the ids of a group's results in order, those of nested groups
 	// in their place; nil when it is no group.
 	Members []string
+}
+
+// GroupSave is a GroupResult that a chord's join needs, because the header has
+// groups in it: their results stay lists of their own.
+type GroupSave struct {
+	ID    string
+	Tuple Tuple
 }
 
 // ChordStart announces a chord: Size parts will come for the group, and then Body
@@ -48,256 +59,61 @@ type ChordStart struct {
 type Send struct {
 	Task *Task
 	// Queue, or Exchange and RoutingKey, as the options say; all empty means
-	// the sender's own routes decide.
+	// the sender's own routes for RouteName decide.
 	Queue, Exchange, RoutingKey string
+	// RouteName is the task that must be known where the message goes: the
+	// task itself, or the one that celery.map or celery.starmap calls.
+	RouteName string
 }
 
 // Apply works out the messages for a signature of any kind, as Celery's canvas
 // does: args are prepended to the signature's own and opts override its
 // options, except on an immutable signature and for options that freezing has
-// fixed (group_id, stamps).
+// fixed (group_id, stamps). Options that are null do not count. The signature
+// itself does not change.
 func Apply(sig Signature, args []any, opts Object, env Env) (Plan, error) {
 	c := canvas{env: env}
-	merged := sig.merge(args, opts)
-	out, err := c.apply(merged)
+	out, err := c.start(sig, args, opts)
 	if err != nil {
 		return Plan{}, fmt.Errorf("apply signature of %s: %w", sig.Task, err)
 	}
-	c.plan.Result, c.plan.ID, c.plan.Members = out.tuple(), out.id, out.members()
+	tuple := out.tuple(maxAncestors)
+	c.plan.Result, c.plan.ID = tuple.Raw(), out.id
+	if out.isGroup {
+		c.plan.Members = append([]string{}, tuple.Tasks()...)
+	}
 	return c.plan, nil
 }
 
-// merge follows Signature._merge: null options do not count; group_id and
-// stamps that are already set stay.
-func (s Signature) merge(args []any, opts Object) Signature {
-	s = s.Clone()
-	fixed := map[string]bool{"group_id": true, "stamped_headers": true}
-	if names, ok := s.option("stamped_headers").([]any); ok {
-		for _, n := range names {
-			if n, ok := n.(string); ok {
-				fixed[n] = true
-			}
-		}
-	}
-	for _, f := range opts {
-		if f.Value == nil {
-			continue
-		}
-		if _, has := s.Options.Get(f.Name); has && fixed[f.Name] {
-			continue
-		}
-		s.Options = s.Options.Set(f.Name, f.Value)
-	}
-	if !s.Immutable && len(args) > 0 {
-		s.Args = append(append([]any(nil), args...), s.Args...)
-	}
-	return s
-}
-
-// outcome is the result handle of something frozen or applied.
-type outcome struct {
-	id      string
-	parent  *outcome
-	group   []*outcome // members, for a group
-	isGroup bool
-	size    int // parts that it contributes to an enclosing chord
-}
-
-func (o *outcome) tuple() Raw {
-	var parent Raw
-	if o.parent != nil {
-		parent = o.parent.tuple()
-	}
-	if !o.isGroup {
-		return ResultTuple(o.id, parent)
-	}
-	members := make([]Raw, len(o.group))
-	for i, m := range o.group {
-		members[i] = m.tuple()
-	}
-	return GroupTuple(o.id, parent, members)
-}
-
-func (o *outcome) members() []string {
-	if !o.isGroup {
-		return nil
-	}
-	ids := []string{}
-	for _, m := range o.group {
-		if m.isGroup { // a member that ends in a group has results of its own only there
-			ids = append(ids, m.members()...)
-		} else {
-			ids = append(ids, m.id)
-		}
-	}
-	return ids
-}
-
+// canvas applies one signature.
 type canvas struct {
 	env  Env
 	plan Plan
 }
 
-// apply sends a signature whose options are final.
-func (c *canvas) apply(s Signature) (*outcome, error) {
-	switch s.SubtaskType {
+func (c *canvas) start(sig Signature, args []any, opts Object) (*outcome, error) {
+	n, err := parse(sig, 0)
+	if err != nil {
+		return nil, err
+	}
+	given := make(Object, 0, len(opts))
+	for _, f := range opts {
+		if decoded(opts, f.Name) != nil {
+			given = append(given, f)
+		}
+	}
+	return c.apply(n, args, given)
+}
+
+// apply sends a signature.
+func (c *canvas) apply(n *node, args []any, opts Object) (*outcome, error) {
+	switch n.kind {
 	case SubtaskChain:
-		return c.applyChain(s)
+		return c.applyChain(n, args, opts)
 	case SubtaskGroup:
-		return c.applyGroup(s)
+		return c.applyGroup(n, args, opts)
 	case SubtaskChord:
-		return c.applyChord(s)
-	case SubtaskChunks:
-		return c.applyChunks(s)
+		return c.applyChord(n, args, opts)
 	}
-	s, out := c.freezePlain(s, membership{})
-	return out, c.send(s)
-}
-
-func (c *canvas) applyChain(s Signature) (*outcome, error) {
-	steps, out, err := c.prepareChain(s, membershipOf(s))
-	if err != nil {
-		return nil, err
-	}
-	// The steps of an outer chain come after ours; the list is reversed, so
-	// they stand before them.
-	rest, err := s.signatures("chain")
-	if err != nil {
-		return nil, err
-	}
-	last := len(steps) - 1
-	rest = append(append([]Signature(nil), rest...), steps[:last]...)
-	opts := Object{}
-	if len(rest) > 0 {
-		opts = opts.Set("chain", rest)
-	}
-	first := steps[last]
-	for _, name := range []string{"countdown", "eta", "expires", "priority", "queue", "exchange", "routing_key", "headers", "root_id", "parent_id", "ignore_result"} {
-		if v, ok := s.Options.Get(name); ok {
-			opts = opts.Set(name, v)
-		}
-	}
-	if _, err := c.apply(first.merge(s.Args, opts)); err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *canvas) applyGroup(s Signature) (*outcome, error) {
-	frozen, out, err := c.freeze(s, membershipOf(s))
-	if err != nil {
-		return nil, err
-	}
-	members, err := frozen.members()
-	if err != nil {
-		return nil, err
-	}
-	opts := s.Options.Without("task_id", "group_id", "group_index", "chord", "chain", "link", "link_error")
-	for _, m := range members {
-		if _, err := c.apply(m.merge(s.Args, opts)); err != nil {
-			return nil, err
-		}
-	}
-	return out, c.applyAfterGroup(s)
-}
-
-// applyAfterGroup refuses what a group cannot carry: steps after it must have
-// been made a chord by then.
-func (c *canvas) applyAfterGroup(s Signature) error {
-	rest, err := s.signatures("chain")
-	if err == nil && len(rest) > 0 {
-		err = errors.New("a group with steps after it is a chord: build it as one")
-	}
-	return err
-}
-
-func (c *canvas) applyChord(s Signature) (*outcome, error) {
-	header, body, err := s.chordParts()
-	if err != nil {
-		return nil, err
-	}
-	m := membershipOf(s)
-	gid := header.text("task_id")
-	if gid == "" {
-		gid = c.env.NewID()
-		header.Options = header.Options.Set("task_id", gid)
-	}
-	body = body.merge(nil, s.Options.Without("task_id", "group_id", "group_index", "chord", "countdown", "eta", "root_id", "parent_id"))
-	under := m.under(gid)
-	under.parent = "" // the header member that comes last is the parent
-	body, out, err := c.freeze(body, under)
-	if err != nil {
-		return nil, err
-	}
-	header, hout, err := c.freeze(header, membership{chord: &body, root: m.root, parent: m.parent})
-	if err != nil {
-		return nil, err
-	}
-	out.first().parent = hout
-	members, err := header.members()
-	if err != nil {
-		return nil, err
-	}
-	if len(members) == 0 {
-		_, err := c.apply(body.merge([]any{[]any{}}, nil))
-		return out, err
-	}
-	c.plan.Chords = append(c.plan.Chords, ChordStart{Group: gid, Size: hout.size, Body: body, RootID: m.root})
-	opts := pick(s.Options, "countdown", "eta", "root_id", "parent_id")
-	for _, h := range members {
-		if _, err := c.apply(h.merge(s.Args, opts)); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// first is the earliest outcome of a chain, the one a preceding group leads to.
-func (o *outcome) first() *outcome {
-	for o.parent != nil {
-		o = o.parent
-	}
-	return o
-}
-
-func pick(o Object, names ...string) Object {
-	out := Object{}
-	for _, n := range names {
-		if v, ok := o.Get(n); ok {
-			out = append(out, Field{n, v})
-		}
-	}
-	return out
-}
-
-// applyChunks turns chunks into the group of starmap tasks that Celery sends.
-func (c *canvas) applyChunks(s Signature) (*outcome, error) {
-	it, _ := s.Kwargs.Get("it")
-	raw, err := Marshal(it)
-	if err != nil {
-		return nil, err
-	}
-	items, err := SplitArray(raw)
-	if err != nil {
-		return nil, fmt.Errorf("chunks: it is not a list: %w", err)
-	}
-	nv, _ := s.Kwargs.Get("n")
-	if raw, ok := nv.(Raw); ok {
-		nv, _ = Decode(raw)
-	}
-	n := int(Float(nv))
-	if n < 1 {
-		return nil, fmt.Errorf("chunks: n must be at least 1")
-	}
-	task, _ := s.Kwargs.Get("task")
-	group := Signature{Task: TaskGroup, SubtaskType: SubtaskGroup, Options: s.Options}
-	var members []Signature
-	for start := 0; start < len(items); start += n {
-		members = append(members, Signature{
-			Task: TaskStarmap, SubtaskType: SubtaskStarmap, Immutable: true,
-			Kwargs: Object{{"task", task}, {"it", items[start:min(start+n, len(items))]}},
-		})
-	}
-	group.Kwargs = Object{{"tasks", members}}
-	return c.applyGroup(group)
+	return c.send(n.cloneWith(args, opts))
 }

@@ -68,7 +68,7 @@ func TestApplyShapes(t *testing.T) {
 		{"chain", chain(a, b, c), "a(1,) | b | c\n"},
 		{"nested chain", chain(a, chain(b, c)), "a(1,) | b | c\n"},
 		{"group", group(a, b), "a(1,) #0\nb(2,) #1\n"},
-		{"nested group", group(a, group(b, c)), "a(1,) #0\nb(2,) #1\nc(3,) #2\n"},
+		{"nested group", group(a, group(b, c)), "a(1,) #0\nb(2,) #0\nc(3,) #1\n"},
 		{"chord", chord(group(a, b), d), "chord of 2\na(1,) #0 => d\nb(2,) #1 => d\n"},
 		{"empty chord", chord(group(), d), "d([],)\n"},
 		{"chain into group", chain(a, group(b, c)), "a(1,) | celery.group\n"},
@@ -76,7 +76,13 @@ func TestApplyShapes(t *testing.T) {
 		{"group then step", chain(group(a, b), d), "chord of 2\na(1,) #0 => d\nb(2,) #1 => d\n"},
 		{"step, group, step, step", chain(a, group(b, c), d, a), "a(1,) | celery.chord | a\n"},
 		{"chain in a header", chord(group(chain(a, b), c), d), "chord of 2\na(1,) | b\nc(3,) #1 => d\n"},
-		{"chord in a header", chord(group(chord(group(a), b), c), d), "chord of 2\nchord of 1\na(1,) #0 => b\nc(3,) #1 => d\n"},
+		{"chord in a header", chord(group(chord(group(a), b), c), d), "chord of 1\nchord of 2\na(1,) #0 => b\nc(3,) #1 => d\n"},
+		{"group in a header", chord(group(a, group(b, c)), d), "chord of 3\na(1,) #0 => d\nc(3,) #1 => d\nb(2,) #2 => d\n"},
+		{"body of a chain", chord(group(a, b), chain(c, d)), "chord of 2\na(1,) #0 => celery.chain\nb(2,) #1 => celery.chain\n"},
+		{"chord with a chain for a body, in a chain", chain(chord(group(a, b), chain(c, d)), a), "chord of 2\na(1,) #0 => c\nb(2,) #1 => c\n"},
+		{"empty groups in a chain", chain(group(), a, group(), b), "a(1,) | b\n"},
+		{"empty chain in a group", group(a, chain(), b), "a(1,) #0\nb(2,) #2\n"},
+		{"group", group(), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -150,6 +150,28 @@ func DecodeControlReply(m *Message) (*ControlReply, error) {
 	}, nil
 }
 
+// TaskIDs are the task ids in a value of remote control: one id, a list of them,
+// or an object keyed by them, as hello carries revoked ids before Celery 5.7.
+// Anything else in a list is passed over.
+func TaskIDs(v any) []string {
+	var ids []string
+	switch v := v.(type) {
+	case string:
+		ids = []string{v}
+	case []any:
+		for _, e := range v {
+			if id, ok := e.(string); ok {
+				ids = append(ids, id)
+			}
+		}
+	case Object:
+		for _, f := range v {
+			ids = append(ids, f.Name)
+		}
+	}
+	return ids
+}
+
 // RegisteredNames are the task names of a reply to the command registered, whose
 // entries may carry attributes: "name [rate_limit=10/m]".
 func RegisteredNames(reply Raw) ([]string, error) {

@@ -2,15 +2,22 @@ package protocol
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
+
+// goldenControl are the requests and replies of Celery 5.7 and 5.6.
+func goldenControl(t testing.TB) []goldenMessage {
+	return append(golden[[]goldenMessage](t, "golden/control.json"), golden[[]goldenMessage](t, "golden/control56.json")...)
+}
 
 // Every control request and reply of Celery is read and written again, byte for
 // byte.
 func TestControlOfCelery(t *testing.T) {
 	requests, replies := 0, 0
-	for _, g := range golden[[]goldenMessage](t, "control.json") {
+	for _, g := range goldenControl(t) {
 		t.Run(g.Kind+" "+g.Case, func(t *testing.T) {
 			in := g.message(t)
 			var out *Message
@@ -42,7 +49,7 @@ func TestControlOfCelery(t *testing.T) {
 			sameHeaders(t, out.Headers, in.Headers)
 		})
 	}
-	if requests < 50 || replies < 40 {
+	if requests < 100 || replies < 100 {
 		t.Errorf("only %d requests and %d replies", requests, replies)
 	}
 }
@@ -76,8 +83,81 @@ func TestDecodeControlRequestOfOtherPeers(t *testing.T) {
 	}
 }
 
+// helloRevoked is the member revoked of a captured message of hello: an argument
+// of a request, a member of a reply.
+func helloRevoked(t testing.TB, g goldenMessage) (any, bool) {
+	t.Helper()
+	if !strings.HasPrefix(g.Case, "hello") {
+		return nil, false
+	}
+	o, err := DecodeObject([]byte(g.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, ok := o.Get("arguments")
+	if !ok {
+		v = o[0].Value
+	}
+	return v.(Object).Get("revoked")
+}
+
+// The revoked ids of hello are a list or an object, depending on the version of
+// the peer.
+func TestTaskIDsOfHello(t *testing.T) {
+	shapes := map[string]int{}
+	for _, g := range goldenControl(t) {
+		v, ok := helloRevoked(t, g)
+		if !ok {
+			continue
+		}
+		shapes[typeName(v)]++
+		want := map[string]string{
+			`request hello`: "", `reply hello`: "",
+			`request hello with ids (5.7)`: "peer-1 peer-2", `reply hello with ids (5.7)`: "peer-1 peer-2",
+			`request hello with stamped ids (5.6)`: "peer-3", `reply hello with stamped ids (5.6)`: "peer-1 peer-2 peer-3",
+		}[g.Kind+" "+g.Case]
+		if got := strings.Join(TaskIDs(v), " "); got != want {
+			t.Errorf("%s %s: %q, want %q", g.Kind, g.Case, got, want)
+		}
+	}
+	if len(shapes) != 2 || shapes["array"] < 2 || shapes["object"] < 2 {
+		t.Errorf("shapes are %v", shapes)
+	}
+	for data, want := range map[string]string{`"one"`: "one", `null`: "", `3`: "", `["a", 1, null, ["b"], "c"]`: "a c", `{}`: ""} {
+		if got := strings.Join(TaskIDs(decode(t, data)), " "); got != want {
+			t.Errorf("%s: %q, want %q", data, got, want)
+		}
+	}
+}
+
+func FuzzTaskIDs(f *testing.F) {
+	for _, g := range goldenControl(f) {
+		if v, ok := helloRevoked(f, g); ok {
+			raw, err := Marshal(v)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add([]byte(raw))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		v, err := Decode(data)
+		if err != nil {
+			return
+		}
+		ids := TaskIDs(v)
+		raw, err := Marshal(ids) // as we send them
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := TaskIDs(decode(t, string(raw))); len(again) != len(ids) || utf8.Valid(data) && !slices.Equal(again, ids) {
+			t.Fatalf("%s: %q became %q", data, ids, again)
+		}
+	})
+}
+
 func FuzzDecodeControl(f *testing.F) {
-	for _, g := range golden[[]goldenMessage](f, "control.json") {
+	for _, g := range goldenControl(f) {
 		f.Add([]byte(g.Body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

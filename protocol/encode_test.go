@@ -6,8 +6,12 @@ import (
 	"encoding/json"
 	"math"
 	"math/big"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 func TestFloatsAsPython(t *testing.T) {
@@ -86,6 +90,58 @@ func TestMarshalGoValues(t *testing.T) {
 	for _, bad := range []any{make(chan int), func() {}, []any{make(chan int)}, map[string]any{"a": func() {}}, complex(1, 2)} {
 		if got, err := Marshal(bad); err == nil {
 			t.Errorf("%T is written as %s", bad, got)
+		}
+	}
+}
+
+type pointerText struct{ s string }
+
+func (p *pointerText) MarshalText() ([]byte, error) { return []byte(p.s), nil }
+
+// Types with an encoding of their own keep it, through pointers, slices and maps.
+func TestMarshalOwnEncodings(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	const wire = `{"__type__": "datetime", "__value__": "2026-01-02T03:04:05+00:00"}`
+	id := uuid.MustParse("12345678-1234-5678-1234-567812345678")
+	pAt := &at
+	for _, test := range []struct {
+		in   any
+		want string
+	}{
+		{&at, wire},
+		{&pAt, wire},
+		{struct{ At *time.Time }{&at}, `{"At": ` + wire + `}`},
+		{map[string]*time.Time{"a": &at, "b": nil}, `{"a": ` + wire + `, "b": null}`},
+		{id, `"12345678-1234-5678-1234-567812345678"`},
+		{&id, `"12345678-1234-5678-1234-567812345678"`},
+		{map[uuid.UUID]float64{id: 1}, `{"12345678-1234-5678-1234-567812345678": 1.0}`},
+		{map[int]float64{1: 1, -1: 2}, `{"-1": 2.0, "1": 1.0}`},
+		{netip.MustParseAddr("10.0.0.1"), `"10.0.0.1"`},
+		{&pointerText{"x"}, `"x"`},
+		{(*pointerText)(nil), "null"},
+		{(*big.Int)(nil), "null"},
+		{big.NewFloat(1.5), `"1.5"`},
+		{json.RawMessage(`{"a":1}`), `{"a":1}`},
+		{json.Number(""), "0"},
+		{struct {
+			N int `json:",string"`
+		}{5}, `{"N": "5"}`},
+	} {
+		if got, err := Marshal(test.in); err != nil || string(got) != test.want {
+			t.Errorf("%#v: got %s, %v, want %s", test.in, got, err, test.want)
+		}
+	}
+}
+
+func TestMarshalIsBounded(t *testing.T) {
+	type link struct{ Next *link }
+	ring := &link{}
+	ring.Next = ring
+	list := []any{nil}
+	list[0] = list
+	for _, v := range []any{ring, list} {
+		if _, err := Marshal(v); err == nil || !strings.Contains(err.Error(), "contains itself") {
+			t.Errorf("%T: %v", v, err)
 		}
 	}
 }

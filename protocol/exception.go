@@ -7,11 +7,14 @@ import (
 
 // Exception is a Python exception as results carry it under a JSON serializer.
 type Exception struct {
-	// Type is the qualified class name, Module the module it is looked up in by
-	// the reader; a class that is not found there becomes a synthetic one.
+	// Type is the qualified class name ("Outer.Inner"), Module the module that a
+	// reader looks it up in, without importing it. A class that is not found there,
+	// and one without a module, becomes a synthetic one of that name. A name that
+	// is found and is no exception class makes Python's reader raise SecurityError.
 	Type   string
 	Module string
-	// Args are the constructor's arguments.
+	// Args are the constructor's arguments; where the constructor refuses them the
+	// reader raises a plain Exception with class and arguments as its text.
 	Args []any
 }
 
@@ -46,20 +49,18 @@ func ChordError(message string) *Exception {
 }
 
 // Raw is the exception object that stands in a result: exc_type, exc_message
-// and exc_module.
+// and exc_module. An argument that JSON cannot hold becomes its text, as in
+// Celery.
 func (e *Exception) Raw() Raw {
-	args := e.Args
-	if args == nil {
-		args = []any{}
-	}
-	raw, err := Marshal(Object{{"exc_type", e.Type}, {"exc_message", args}, {"exc_module", e.Module}})
-	if err != nil { // an argument that JSON cannot hold becomes its text, as in Python
-		texts := make([]any, len(args))
-		for i, a := range args {
-			texts[i] = fmt.Sprint(a)
+	args := make([]any, len(e.Args))
+	for i, a := range e.Args {
+		raw, err := Marshal(a)
+		if err != nil {
+			raw, _ = Marshal(fmt.Sprint(a))
 		}
-		raw, _ = Marshal(Object{{"exc_type", e.Type}, {"exc_message", texts}, {"exc_module", e.Module}})
+		args[i] = raw
 	}
+	raw, _ := Marshal(Object{{"exc_type", e.Type}, {"exc_message", args}, {"exc_module", orNull(e.Module)}})
 	return raw
 }
 
@@ -96,11 +97,14 @@ func (e *Exception) Error() string {
 	return e.argsRepr()
 }
 
-// DecodeException reads the exception object of a result. A value of another
-// shape, which foreign writers leave, becomes a plain Exception with its text.
+// DecodeException reads the exception object of a result, in all the forms that
+// Celery's reader takes: exc_message may be a list, a single value or missing,
+// exc_module null, the whole a list of pairs. A value of another shape, which
+// foreign writers leave and Celery refuses, becomes a plain Exception with its
+// text.
 func DecodeException(raw Raw) *Exception {
-	o, err := DecodeObject(raw)
-	if err != nil || o.String("exc_type") == "" {
+	o := exceptionObject(raw)
+	if o.String("exc_type") == "" {
 		s, _ := rawString(raw)
 		return NewException(s)
 	}
@@ -113,4 +117,26 @@ func DecodeException(raw Raw) *Exception {
 		e.Args = []any{m}
 	}
 	return e
+}
+
+// exceptionObject is the object, or of a list of pairs the members that count:
+// a search for each of a hostile list's names would take for ever.
+func exceptionObject(raw Raw) Object {
+	v, _ := Decode(raw)
+	if pairs, ok := v.([]any); ok {
+		var o Object
+		for _, p := range pairs {
+			pair, _ := p.([]any)
+			if len(pair) != 2 {
+				return nil
+			}
+			switch name, _ := pair[0].(string); name {
+			case "exc_type", "exc_message", "exc_module":
+				o = o.Set(name, pair[1])
+			}
+		}
+		return o
+	}
+	o, _ := v.(Object)
+	return o
 }

@@ -1,5 +1,7 @@
 package protocol
 
+import "slices"
+
 // Pending is a task that a frozen signature promised and that has an id.
 type Pending struct {
 	Name, ID, Group, ReplyTo string
@@ -13,52 +15,73 @@ type BodyErrbacks struct {
 	Errbacks []Signature
 }
 
-// Errbacks lists the error callbacks of a chord's body: its own, or those of
-// each child when the body is a group. What follows the body has none to call.
+// Errbacks lists the error callbacks of a chord's body: its own, or when the
+// body is a group those of each child and of the group, each once. What follows
+// the body has none to call.
 func Errbacks(body Signature) []BodyErrbacks {
-	bodies := []Signature{body}
-	if body.SubtaskType == SubtaskGroup {
-		bodies, _ = body.members() // what cannot be read promised nothing
+	if body.SubtaskType != SubtaskGroup {
+		return appendErrbacks(nil, body, nil)
 	}
 	var out []BodyErrbacks
-	for _, b := range bodies {
-		if errbacks, _ := b.signatures("link_error"); len(errbacks) > 0 {
-			out = append(out, BodyErrbacks{ID: b.text("task_id"), Errbacks: errbacks})
-		}
+	shared := listOption(body.Options, "link_error")
+	for _, b := range frozenMembers(body, "tasks") {
+		out = appendErrbacks(out, b, shared)
+	}
+	return out
+}
+
+// appendErrbacks leaves out a body without any and what cannot be read, which
+// promised nothing.
+func appendErrbacks(out []BodyErrbacks, body Signature, shared []any) []BodyErrbacks {
+	n := node{opts: slices.Clone(body.Options)}
+	for _, e := range shared {
+		n.appendOption("link_error", e)
+	}
+	if errbacks, _ := signaturesOption(n.opts, "link_error"); len(errbacks) > 0 {
+		out = append(out, BodyErrbacks{ID: n.text("task_id"), Errbacks: errbacks})
 	}
 	return out
 }
 
 // Frozen lists the tasks under a frozen signature whose ids somebody may wait
 // for: the task itself, the steps of a chain, the members of a group, the body
-// of a chord, and what
-// follows them in option chain. When a task before them fails they never run.
+// of a chord, and what follows them in option chain. When a task before them
+// fails they never run.
 func Frozen(s Signature) []Pending {
 	var out []Pending
-	members := func(name string) {
-		v, _ := s.Kwargs.Get(name)
-		list, _ := signaturesOf(v) // what cannot be read promised nothing
-		for _, m := range list {
-			out = append(out, Frozen(m)...)
-		}
-	}
 	switch s.SubtaskType {
 	case SubtaskChain, SubtaskGroup:
-		members("tasks")
+		out = frozenAll(frozenMembers(s, "tasks"))
 	case SubtaskChord:
-		members("body")
+		out = frozenAll(frozenMembers(s, "body"))
 	default:
-		if id := s.text("task_id"); id != "" {
-			m := membershipOf(s)
-			out = append(out, Pending{
-				Name: s.Task, ID: id, Group: m.group, ReplyTo: s.text("reply_to"),
-				GroupIndex: m.index, Chord: m.chord,
-			})
+		if id := textOption(s.Options, "task_id"); id != "" {
+			p := Pending{
+				Name: s.Task, ID: id, Group: textOption(s.Options, "group_id"),
+				ReplyTo: textOption(s.Options, "reply_to"), GroupIndex: intOption(s.Options, "group_index"),
+			}
+			if chord, err := signaturesOption(s.Options, "chord"); err == nil && len(chord) == 1 {
+				p.Chord = &chord[0]
+			}
+			out = append(out, p)
 		}
 	}
-	rest, _ := s.signatures("chain")
-	for _, r := range rest {
-		out = append(out, Frozen(r)...)
+	rest, _ := signaturesOption(s.Options, "chain")
+	return append(out, frozenAll(rest)...)
+}
+
+func frozenAll(sigs []Signature) []Pending {
+	var out []Pending
+	for _, s := range sigs {
+		out = append(out, Frozen(s)...)
 	}
 	return out
+}
+
+// frozenMembers is empty where they cannot be read: such members promised
+// nothing.
+func frozenMembers(s Signature, name string) []Signature {
+	v, _ := s.Kwargs.Get(name)
+	list, _ := signaturesOf(v)
+	return list
 }

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// golden reads a file of testdata. They are what Celery 5.7 put on the wire,
-// and what Python makes of values (written by testdata/python.py).
+// golden reads a file of testdata. They are what Celery put on the wire (5.7, or
+// 5.6 where the name says so; tracebacks are cut), and what Python makes of
+// values (written by testdata/python.py).
 func golden[T any](t testing.TB, name string) T {
 	t.Helper()
 	data, err := os.ReadFile("testdata/" + name)

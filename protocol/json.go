@@ -70,8 +70,9 @@ next:
 // MarshalJSON writes the object in its own order, in Python's style.
 func (o Object) MarshalJSON() ([]byte, error) { return AppendJSON(nil, o) }
 
-// maxDepth bounds nesting: a deeper value is refused, not recursed into.
-const maxDepth = 512
+// maxDepth bounds nesting in every format: a deeper value is refused, not
+// recursed into. Python's own limit is as high.
+const maxDepth = 1000
 
 // Decode reads one JSON value in kombu's dialect: nil, bool, string,
 // json.Number (its literal kept; also "NaN", "Infinity", "-Infinity"), []any or

@@ -64,10 +64,10 @@ func TestDecodeDepth(t *testing.T) {
 	nested := func(n int) []byte {
 		return []byte(strings.Repeat(`[{"a":`, n/2) + "1" + strings.Repeat("}]", n/2))
 	}
-	if _, err := Decode(nested(500)); err != nil {
-		t.Errorf("500 levels: %v", err)
+	if _, err := Decode(nested(1000)); err != nil {
+		t.Errorf("1,000 levels: %v", err)
 	}
-	for _, n := range []int{600, 1_000_000} {
+	for _, n := range []int{1100, 1_000_000} {
 		if _, err := Decode(nested(n)); err == nil || !strings.Contains(err.Error(), "nested deeper") {
 			t.Errorf("%d levels: %.100v", n, err)
 		}

@@ -53,9 +53,8 @@ func NewMessage(headers Object, body []byte) *Message {
 	}
 }
 
-// Content types and delivery modes as kombu writes them.
+// Delivery modes.
 const (
-	ContentTypeJSON = "application/json"
-	Transient       = 1
-	Persistent      = 2
+	Transient  = 1
+	Persistent = 2
 )

@@ -1,8 +1,6 @@
 package protocol
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -159,6 +157,10 @@ func (w *reprWriter) list(values []any, bracket, closing string) {
 
 func (w *reprWriter) object(o Object) {
 	if kind, value, ok := wrapped(o); ok {
+		if data, ok := plainBytes(o); ok {
+			w.put(safeBytes(data, w.left))
+			return
+		}
 		w.word(reprWrapped(kind, value))
 		return
 	}
@@ -212,6 +214,9 @@ func appendRepr(b []byte, v any) []byte {
 		}
 		return append(b, ']')
 	case Object:
+		if data, ok := plainBytes(v); ok {
+			return append(b, reprBytes(data)...)
+		}
 		if kind, value, ok := wrapped(v); ok {
 			return append(b, reprWrapped(kind, value)...)
 		}
@@ -233,41 +238,6 @@ func reprBool(v bool) string {
 		return "True"
 	}
 	return "False"
-}
-
-// wrapped recognises kombu's {"__type__", "__value__"} objects.
-func wrapped(o Object) (kind string, value any, ok bool) {
-	if len(o) != 2 {
-		return "", nil, false
-	}
-	kind = o.String("__type__")
-	value, has := o.Get("__value__")
-	return kind, value, kind != "" && has
-}
-
-func reprWrapped(kind string, value any) string {
-	s, isString := value.(string)
-	switch {
-	case kind == "uuid" && !isString:
-		o, _ := value.(Object)
-		return "UUID('" + dashed(o.String("hex")) + "')"
-	case kind == "decimal":
-		return "Decimal('" + s + "')"
-	case kind == "bytes":
-		return "b'" + s + "'"
-	case kind == "base64":
-		if data, err := base64.StdEncoding.DecodeString(s); err == nil {
-			return "b'" + hex.EncodeToString(data) + "'"
-		}
-	}
-	return string(appendRepr([]byte(kind+"("), value)) + ")"
-}
-
-func dashed(hex string) string {
-	if len(hex) != 32 {
-		return hex
-	}
-	return hex[:8] + "-" + hex[8:12] + "-" + hex[12:16] + "-" + hex[16:20] + "-" + hex[20:]
 }
 
 // reprNumber is the number as Python shows it after reading the literal.

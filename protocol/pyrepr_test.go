@@ -71,3 +71,21 @@ func TestReprOfOtherValues(t *testing.T) {
 		t.Errorf("empty tuple: %s", got)
 	}
 }
+
+// FuzzRepr: a repr is bounded, whatever the value and the limit.
+func FuzzRepr(f *testing.F) {
+	for i, row := range python(f).Values {
+		f.Add([]byte(row.JSON), uint16(i*7))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, limit uint16) {
+		v, err := Decode(data)
+		if err != nil {
+			return
+		}
+		n := int(limit) + 1
+		if got := saferepr(v, n); utf8.RuneCountInString(got) > 3*n+64 {
+			t.Fatalf("%d characters at a limit of %d: %.200s", utf8.RuneCountInString(got), n, got)
+		}
+		_ = appendRepr(nil, v)
+	})
+}

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -39,30 +40,31 @@ type Result struct {
 	Traceback string
 	// Children are result tuples of the tasks that this one sent.
 	Children []Raw
+	// NoChildren has no children written as null instead of [], as Celery does when
+	// it revokes a task that never ran. Readers make no difference.
+	NoChildren bool
 	// DateDone is zero unless the status is ready.
 	DateDone time.Time
 	GroupID  string
 	ParentID string
-	// Extra holds the members of result_extended (name, args, kwargs, worker,
-	// retries, queue) and unknown ones, in order.
+	// Extra holds the members of result_extended (see Extended) and unknown ones,
+	// in order: a result that passes through us loses nothing.
 	Extra Object
 }
 
 // Ready reports whether the result is final.
 func (r *Result) Ready() bool { return Ready(r.Status) }
 
-// Encode writes the meta as Python's backend does.
+// Encode writes the meta as Python's backend does, byte for byte where the value
+// is in kombu's style.
 func (r *Result) Encode() ([]byte, error) {
-	children := make([]any, len(r.Children))
-	for i, c := range r.Children {
-		children[i] = c
+	children := r.Children
+	if children == nil && !r.NoChildren {
+		children = []Raw{} // a nil list is written as null
 	}
 	o := Object{
 		{"status", r.Status}, {"result", r.Value}, {"traceback", orNull(r.Traceback)},
-		{"children", children}, {"date_done", nil},
-	}
-	if !r.DateDone.IsZero() {
-		o[4].Value = FormatTime(r.DateDone)
+		{"children", children}, {"date_done", timeOrNull(r.DateDone)},
 	}
 	if r.GroupID != "" {
 		o = append(o, Field{"group_id", r.GroupID})
@@ -98,7 +100,7 @@ func (r *Result) set(f RawField) (err error) {
 	case "traceback":
 		r.Traceback, err = rawString(f.Value)
 	case "children":
-		if string(f.Value) != "null" {
+		if r.NoChildren = string(f.Value) == "null"; !r.NoChildren {
 			r.Children, err = SplitArray(f.Value)
 		}
 	case "date_done":
@@ -141,22 +143,82 @@ func rawTime(raw Raw) (time.Time, error) {
 	return ParseTime(s)
 }
 
-// ResultTuple is the wire form of an AsyncResult: [[id, parent], null].
-func ResultTuple(id string, parent Raw) Raw {
-	var p any
-	if parent != nil {
-		p = parent
-	}
-	raw, _ := Marshal([]any{[]any{id, p}, nil}) // strings and raw JSON cannot fail
-	return raw
+// Extended is what a result tells about its task where result_extended is set.
+type Extended struct {
+	// Name is "" where the writer knew nothing about the task.
+	Name string
+	// Args and Kwargs are JSON values as the task got them, not reprs.
+	Args, Kwargs Raw
+	// Worker is the node name, Queue the routing key that the task came by.
+	Worker  string
+	Retries int
+	Queue   string
+	// Stamps are the task's stamps, StampedHeaders their names. Only stamps that
+	// are named there are written.
+	StampedHeaders []string
+	Stamps         Object
 }
 
-// GroupTuple is the wire form of a GroupResult: [[gid, parent], [tuples]].
-func GroupTuple(group string, parent Raw, members []Raw) Raw {
-	var p any
-	if parent != nil {
-		p = parent
+// Object is what belongs into Result.Extra, in Celery's order.
+func (e Extended) Object() Object {
+	o := Object{
+		{"name", orNull(e.Name)}, {"args", e.Args}, {"kwargs", e.Kwargs},
+		{"worker", orNull(e.Worker)}, {"retries", nil}, {"queue", orNull(e.Queue)},
 	}
-	raw, _ := Marshal([]any{[]any{group, p}, members})
-	return raw
+	if e.Name != "" {
+		o[4].Value = e.Retries
+	}
+	if len(e.Stamps) == 0 {
+		return o
+	}
+	o = append(o, Field{"stamped_headers", stringsOrNull(e.StampedHeaders)})
+	for _, f := range e.Stamps {
+		if slices.Contains(e.StampedHeaders, f.Name) {
+			o = append(o, f)
+		}
+	}
+	return o
+}
+
+// Extended reads what Extra holds of result_extended. What is missing, null or
+// of another type is zero.
+func (r *Result) Extended() Extended {
+	text := func(name string) string {
+		s, _ := r.extra(name).(string)
+		return s
+	}
+	raw := func(name string) Raw {
+		v, ok := r.Extra.Get(name)
+		if !ok {
+			return nil
+		}
+		data, _ := Marshal(v)
+		return data
+	}
+	e := Extended{
+		Name: text("name"), Args: raw("args"), Kwargs: raw("kwargs"), Worker: text("worker"),
+		Retries: int(Float(r.extra("retries"))), Queue: text("queue"),
+	}
+	names, _ := r.extra("stamped_headers").([]any)
+	stamped := make(map[string]bool, len(names))
+	for _, n := range names {
+		name, _ := n.(string)
+		e.StampedHeaders = append(e.StampedHeaders, name)
+		stamped[name] = true
+	}
+	for _, f := range r.Extra {
+		if stamped[f.Name] {
+			e.Stamps = append(e.Stamps, f)
+		}
+	}
+	return e
+}
+
+// extra is a member of Extra as Decode gives it.
+func (r *Result) extra(name string) any {
+	v, _ := r.Extra.Get(name)
+	if raw, ok := v.(Raw); ok {
+		v, _ = Decode(raw)
+	}
+	return v
 }

@@ -1,9 +1,6 @@
 package protocol
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "fmt"
 
 // Kinds of composite signatures (subtask_type) and the task names that stand in
 // their Task member.
@@ -158,6 +155,16 @@ func signaturesOf(v any) ([]Signature, error) {
 	case Signature, *Signature:
 		s, err := signatureOf(v)
 		return []Signature{s}, err
+	case []any:
+		out := make([]Signature, len(v))
+		for i, e := range v {
+			s, err := signatureOf(e)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = s
+		}
+		return out, nil
 	}
 	raw, err := Marshal(v)
 	if err != nil || string(raw) == "null" {
@@ -178,16 +185,6 @@ func signaturesOf(v any) ([]Signature, error) {
 		}
 	}
 	return out, nil
-}
-
-// option returns a decoded option: strings, numbers, objects as Decode gives
-// them, whether it was set in Go or came over the wire.
-func (s Signature) option(name string) any {
-	v, _ := s.Options.Get(name)
-	if raw, ok := v.(json.RawMessage); ok {
-		v, _ = Decode(raw)
-	}
-	return v
 }
 
 // Clone returns a signature whose args, kwargs and options can be changed

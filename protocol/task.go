@@ -43,7 +43,9 @@ type Task struct {
 
 	// Serializer and Compression say how the body was written and how Encode
 	// writes it: "json" (also ""), "msgpack" or "yaml", and "" for no
-	// compression, else kombu's names "zlib", "zstd", "brotli", "lzma".
+	// compression, else kombu's names "zlib", "zstd", "brotli", "lzma". What is
+	// read but not written has a stand-in that every peer knows: "json" for
+	// pickle, "zlib" for bzip2.
 	Serializer  string
 	Compression string
 

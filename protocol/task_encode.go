@@ -3,13 +3,15 @@ package protocol
 import "fmt"
 
 // Encode returns the protocol 2 message for the task, headers in the order that
-// Python writes them.
+// Python writes them, the body in the task's Serializer and Compression. It fails
+// for values that the serializer cannot hold: msgpack has no integers beyond 64
+// bits. Dates, decimals and UUIDs, for which msgpack (and for the latter two YAML)
+// has no form, go as text there.
 func (t *Task) Encode() (*Message, error) {
-	body, err := t.body()
+	m, err := t.message()
 	if err != nil {
 		return nil, fmt.Errorf("encode task %s[%s]: %w", t.Name, t.ID, err)
 	}
-	m := NewMessage(t.headers(), body)
 	p := &m.Properties
 	p.CorrelationID, p.ReplyTo = t.CorrelationID, t.ReplyTo
 	if p.CorrelationID == "" {
@@ -20,6 +22,36 @@ func (t *Task) Encode() (*Message, error) {
 	}
 	p.Priority, p.Expiration = t.Priority, t.Expiration
 	p.Exchange, p.RoutingKey = t.Exchange, t.RoutingKey
+	return m, nil
+}
+
+// message is the task without its properties.
+func (t *Task) message() (*Message, error) {
+	name := t.Serializer
+	if name == "" {
+		name = "json"
+	}
+	s, ok := serializerOf(name)
+	if !ok || s.fromJSON == nil {
+		return nil, fmt.Errorf("serializer %.60q cannot be written: use json, msgpack or yaml", name)
+	}
+	body, err := t.body()
+	if err != nil {
+		return nil, err
+	}
+	if body, err = s.fromJSON(body); err != nil {
+		return nil, err
+	}
+	headers := t.headers()
+	body, mime, err := Compress(t.Compression, body)
+	if err != nil {
+		return nil, err
+	}
+	if mime != "" {
+		headers = append(headers, Field{"compression", mime})
+	}
+	m := NewMessage(headers, body)
+	m.ContentType, m.ContentEncoding = s.mime, s.encoding
 	return m, nil
 }
 

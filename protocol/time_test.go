@@ -6,14 +6,20 @@ import (
 	"time"
 )
 
+// Every form is compared with dateutil, which refuses those with no time beside
+// them, or makes a time that Python cannot turn into UTC.
 func TestParseTime(t *testing.T) {
 	for _, row := range python(t).Times {
 		got, err := ParseTime(row[0])
-		if err != nil || FormatTime(got) != row[1] || got.Location() != time.UTC {
-			t.Errorf("%s: got %s, %v, want %s", row[0], FormatTime(got), err, row[1])
+		text := ""
+		if err == nil {
+			text = FormatTime(got)
+		}
+		if text != row[1] || got.Location() != time.UTC {
+			t.Errorf("%q: got %q, %v, want %q", row[0], text, err, row[1])
 		}
 	}
-	for _, bad := range []string{"", "garbage", "2026", "2026-13-01", "2026-11-31T00:00:00", "2026-11-20T25:00:00", "23:21:02", "1795216349", "2026-11-20T23:21:02+99:00 "} {
+	for _, bad := range []string{"garbage", "23:21:02", "1795216349", "2026-11-20é10:00", "2026-11-20T23:21:02+99:00 "} {
 		if got, err := ParseTime(bad); err == nil {
 			t.Errorf("%q is taken as %v", bad, got)
 		}
@@ -39,11 +45,11 @@ func FuzzParseTime(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := ParseTime(s)
-		if err != nil || got.Year() < 1 || got.Year() > 9999 {
+		if err != nil {
 			return
 		}
 		again, err := ParseTime(FormatTime(got))
-		if err != nil || !again.Equal(got.Truncate(time.Microsecond)) {
+		if err != nil || !again.Equal(got) {
 			t.Fatalf("%q: %v, then %v, %v", s, got, again, err)
 		}
 	})

@@ -1,150 +1,203 @@
 package protocol
 
 import (
-	"bytes"
-	"encoding/base64"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // Unmarshal stores a JSON value of kombu's dialect in the value that into points
-// to, by the rules of encoding/json, and after undoing kombu's wrappers: a
-// datetime fits time.Time and string, bytes fit []byte and, at the top, string,
-// decimals and UUIDs fit string. Numbers in an any arrive as json.Number, so
-// that large integers stay exact. NaN and Infinity fit a float64 at the top.
+// to, by the rules of encoding/json, with these differences. Kombu's wrappers are
+// undone: a datetime fits time.Time, bytes fit []byte and string, and every
+// wrapped value of kombu's own fits string and encoding.TextUnmarshaler by its
+// text; a wrapped value of RegisterType fits its type, and one that nobody
+// registered what its inner value fits. In an any a datetime is a time.Time, bytes
+// are []byte, decimals, UUIDs, dates and times are text, unregistered ones stay a
+// map of both members, and numbers are json.Number, so that large integers stay
+// exact. Without a wrapper, ISO text fits time.Time and any text fits []byte, as
+// kombu before 5.3 sent them. NaN and Infinity fit a float.
 func Unmarshal(raw Raw, into any) error {
-	switch into := into.(type) {
-	case *Raw:
+	dst := reflect.ValueOf(into)
+	if dst.Kind() != reflect.Pointer || dst.IsNil() {
+		return fmt.Errorf("unmarshal into %T, which is no pointer to a value", into)
+	}
+	if into, ok := into.(*Raw); ok {
 		*into = append(Raw(nil), raw...)
 		return nil
-	case *float64:
-		if v, err := Decode(raw); err == nil {
-			if n, ok := v.(json.Number); ok {
-				*into = Float(n)
-				return nil
-			}
-		}
-	case *[]byte:
-		return unmarshalBytes(raw, into)
-	case *time.Time:
-		t, err := rawTime(raw)
-		*into = t
+	}
+	v, err := Decode(raw)
+	if err != nil {
 		return err
 	}
-	if needsPlain(raw) {
-		var err error
-		if raw, err = plainJSON(raw); err != nil {
-			return err
-		}
+	return assign(v, dst.Elem())
+}
+
+// misfit says what stood where something else is expected, and where.
+type misfit struct {
+	path []string // the innermost last
+	got  string
+	want reflect.Type
+}
+
+func (m *misfit) Error() string {
+	where := ""
+	if len(m.path) > 0 {
+		where = " in " + strings.Join(m.path, ".")
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	err := d.Decode(into)
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
-		where := ""
-		if mismatch.Field != "" {
-			where = " in " + mismatch.Field
-		}
-		return fmt.Errorf("%s%s where %s is expected", mismatch.Value, where, mismatch.Type)
+	return fmt.Sprintf("%s%s where %s is expected", m.got, where, m.want)
+}
+
+func errMisfit(v any, dst reflect.Value) error {
+	got := typeName(v)
+	if n, ok := v.(json.Number); ok {
+		got = "number " + string(n)
 	}
-	if err != nil && strings.Contains(err.Error(), "invalid number literal") { // a string for a json.Number
-		return errors.New("string where a number is expected")
+	if _, ok := v.(bool); ok {
+		got = "bool"
+	}
+	return &misfit{got: got, want: dst.Type()}
+}
+
+// inMember puts the member's name in front of the path of a misfit.
+func inMember(name string, err error) error {
+	var m *misfit
+	if errors.As(err, &m) {
+		m.path = append([]string{name}, m.path...)
 	}
 	return err
 }
 
-// needsPlain reports whether encoding/json would not understand the value as it
-// stands: wrapped values, or bare words that JSON lacks.
-func needsPlain(raw Raw) bool {
-	return bytes.Contains(raw, []byte(`"__type__"`)) || bytes.Contains(raw, []byte("NaN")) || bytes.Contains(raw, []byte("Infinity"))
-}
+var (
+	rawType    = reflect.TypeFor[Raw]()
+	timeType   = reflect.TypeFor[time.Time]()
+	numberType = reflect.TypeFor[json.Number]()
+)
 
-func plainJSON(raw Raw) (Raw, error) {
-	v, err := Decode(raw)
-	if err != nil {
-		return nil, err
+// assign stores a decoded value.
+func assign(v any, dst reflect.Value) error {
+	switch {
+	case dst.Type() == rawType:
+		raw, err := Marshal(v)
+		dst.SetBytes(raw)
+		return err
+	case v == nil:
+		return assignNull(dst)
+	case dst.Kind() == reflect.Pointer:
+		if dst.IsNil() {
+			dst.Set(reflect.New(dst.Type().Elem()))
+		}
+		return assign(v, dst.Elem())
 	}
 	if o, ok := v.(Object); ok {
-		if kind, value, ok := wrapped(o); ok && kind == "bytes" {
-			return Marshal(value)
+		if kind, value, ok := wrapped(o); ok {
+			return assignWrapped(o, kind, value, dst)
 		}
 	}
-	if v, err = unwrap(v); err != nil {
-		return nil, err
+	if dst.Type() == timeType {
+		return assignTime(v, dst)
 	}
-	return Marshal(v)
-}
-
-func unwrap(v any) (any, error) {
-	var err error
-	switch v := v.(type) {
-	case json.Number:
-		if v == "NaN" || v == "Infinity" || v == "-Infinity" {
-			return nil, fmt.Errorf("%s inside a value fits no Go type: take the argument as protocol.Raw", v)
-		}
-	case []any:
-		for i := range v {
-			if v[i], err = unwrap(v[i]); err != nil {
-				return nil, err
-			}
-		}
-	case Object:
-		if kind, value, ok := wrapped(v); ok {
-			return unwrapped(kind, value), nil
-		}
-		for i := range v {
-			if v[i].Value, err = unwrap(v[i].Value); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return v, nil
-}
-
-// unwrapped is the plain form of a wrapped value; types that an application
-// registered itself keep their inner value.
-func unwrapped(kind string, value any) any {
-	switch s, isString := value.(string); {
-	case kind == "bytes" && isString:
-		return base64.StdEncoding.EncodeToString([]byte(s))
-	case kind == "uuid" && !isString:
-		o, _ := value.(Object)
-		return dashed(o.String("hex"))
-	case kind == "datetime" && isString:
-		if t, err := ParseTime(s); err == nil {
-			return t.Format(time.RFC3339Nano)
-		}
-	}
-	return value
-}
-
-func unmarshalBytes(raw Raw, into *[]byte) error {
-	v, err := Decode(raw)
-	if err != nil {
+	if done, err := assignItself(v, dst); done {
 		return err
 	}
-	if o, ok := v.(Object); ok {
-		kind, value, _ := wrapped(o)
-		s, _ := value.(string)
-		if kind == "base64" {
-			*into, err = base64.StdEncoding.DecodeString(s)
-			return err
-		}
-		if kind == "bytes" {
-			v = s
-		}
+	return assignKind(v, dst)
+}
+
+// assignNull empties what can be nil, tells types that read themselves, and
+// leaves the rest, as encoding/json does.
+func assignNull(dst reflect.Value) error {
+	switch dst.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Interface:
+		dst.SetZero()
+		return nil
 	}
-	switch v := v.(type) {
-	case nil:
-		*into = nil
-	case string:
-		*into = []byte(v)
-	default:
-		return fmt.Errorf("JSON %s does not fit []byte", typeName(v))
+	if into, ok := dst.Addr().Interface().(json.Unmarshaler); ok {
+		return into.UnmarshalJSON([]byte("null"))
 	}
 	return nil
+}
+
+func assignTime(v any, dst reflect.Value) error {
+	s, ok := v.(string)
+	if !ok {
+		return errMisfit(v, dst)
+	}
+	t, err := ParseTime(s)
+	dst.Set(reflect.ValueOf(t))
+	return err
+}
+
+// assignItself lets a type read itself where it can.
+func assignItself(v any, dst reflect.Value) (done bool, err error) {
+	switch into := dst.Addr().Interface().(type) {
+	case json.Unmarshaler:
+		raw, err := Marshal(v)
+		if err != nil {
+			return true, err
+		}
+		return true, into.UnmarshalJSON(raw)
+	case encoding.TextUnmarshaler:
+		switch v := v.(type) {
+		case string:
+			return true, into.UnmarshalText([]byte(v))
+		case json.Number:
+			return true, into.UnmarshalText([]byte(v))
+		}
+		return true, errMisfit(v, dst)
+	}
+	return false, nil
+}
+
+func assignKind(v any, dst reflect.Value) error {
+	switch dst.Kind() {
+	case reflect.Interface:
+		return assignAny(v, dst)
+	case reflect.Struct:
+		return assignStruct(v, dst)
+	case reflect.Map:
+		return assignMap(v, dst)
+	case reflect.Slice, reflect.Array:
+		return assignList(v, dst)
+	case reflect.String:
+		if n, ok := v.(json.Number); ok && dst.Type() == numberType {
+			dst.SetString(string(n))
+			return nil
+		}
+		if s, ok := v.(string); ok && dst.Type() != numberType {
+			dst.SetString(s)
+			return nil
+		}
+	case reflect.Bool:
+		if b, ok := v.(bool); ok {
+			dst.SetBool(b)
+			return nil
+		}
+	default:
+		if n, ok := v.(json.Number); ok && assignNumber(string(n), dst) {
+			return nil
+		}
+	}
+	return errMisfit(v, dst)
+}
+
+func assignNumber(n string, dst reflect.Value) bool {
+	switch {
+	case dst.CanInt():
+		i, err := strconv.ParseInt(n, 10, dst.Type().Bits())
+		dst.SetInt(i)
+		return err == nil
+	case dst.CanUint():
+		u, err := strconv.ParseUint(n, 10, dst.Type().Bits())
+		dst.SetUint(u)
+		return err == nil
+	case dst.CanFloat():
+		f, err := strconv.ParseFloat(n, 64) // out of range is infinite, as in Python
+		dst.SetFloat(f)
+		return err == nil || errors.Is(err, strconv.ErrRange)
+	}
+	return false
 }

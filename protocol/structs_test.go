@@ -35,7 +35,18 @@ func TestMarshalStructs(t *testing.T) {
 		{"all", point{X: 1e20, Label: "\u00e9", Raw: []byte("b"), At: at},
 			`{"x": 1e+20, "label": "\u00e9", "raw": {"__type__": "bytes", "__value__": "b"}, "at": {"__type__": "datetime", "__value__": "2026-01-02T03:04:05+00:00"}}`},
 		{"nested", map[string]any{"p": []point{{X: 2}}}, `{"p": [{"x": 2.0}]}`},
-		{"embedded, by encoding/json", embedding{point{X: 2.5}, 3}, `{"x": 2.5, "n": 3}`},
+		{"embedded", embedding{point{X: 2}, 3}, `{"x": 2.0, "n": 3}`},
+		{"hidden by an outer name", struct {
+			point
+			X int `json:"x"`
+		}{point{X: 2}, 3}, `{"x": 3}`},
+		{"named embedded", struct {
+			P point `json:"p"`
+		}{point{X: 2}}, `{"p": {"x": 2.0}}`},
+		{"nil embedded pointer", struct {
+			*embedding
+			A int
+		}{nil, 1}, `{"A": 1}`},
 		{"untagged", struct{ A, B int }{1, 2}, `{"A": 1, "B": 2}`},
 	}
 	for _, tt := range tests {
