@@ -61,6 +61,7 @@ func Run(t *testing.T, d Driver) {
 		{"next ends with its context", Features{}, nextEnds},
 		{"close wakes next", Features{}, closeWakes},
 		{"closed backend refuses", Features{}, closedRefuses},
+		{"groups are kept", Features{Chords: true}, groupsAreKept},
 		{"chord joins in order", Features{Chords: true}, chordInOrder},
 		{"chord counts a part once", Features{Chords: true}, chordCountsOnce},
 		{"chord joins once under contention", Features{Chords: true}, chordOnce},

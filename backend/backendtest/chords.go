@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -82,6 +83,28 @@ func (c *chord) done(t *testing.T, join *backend.ChordJoin) {
 	}
 	if err := join.Done(c.ctx); err != nil {
 		t.Fatalf("done: %v", err)
+	}
+}
+
+func groupsAreKept(t *testing.T, f *fixture) {
+	c := newChord(t, f, 0)
+	want := protocol.Tuple{ID: c.group, Group: true, Members: []protocol.Tuple{
+		{ID: newID(), Parent: &protocol.Tuple{ID: newID()}}, {ID: newID(), Group: true},
+	}}
+	if err := c.chorder.PutGroup(c.ctx, c.group, want.Raw()); err != nil {
+		t.Fatalf("put: %v", err)
+	}
+	got, err := c.chorder.GetGroup(c.ctx, c.group)
+	if err != nil || string(got.Raw()) != string(want.Raw()) {
+		t.Fatalf("got %s, %v, want %s", got.Raw(), err, want.Raw())
+	}
+	for range 2 {
+		if err := c.chorder.DeleteGroup(c.ctx, c.group); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+	}
+	if _, err := c.chorder.GetGroup(c.ctx, c.group); !errors.Is(err, backend.ErrNoGroup) {
+		t.Fatalf("a deleted group: %v", err)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 
 	"github.com/umbel-go/umbel/backend"
 	"github.com/umbel-go/umbel/internal/redisx"
+	"github.com/umbel-go/umbel/protocol"
 )
 
 var (
@@ -39,14 +39,27 @@ type Config struct {
 	// negative keeps results for ever. Redis counts whole seconds; fractions
 	// are rounded up.
 	Expires time.Duration
+	// FailureExpires is result_failure_expires, for results in state FAILURE; 0
+	// means Expires.
+	FailureExpires time.Duration
 	// ChordExpires is result_chord_expires, for the keys of unfinished chords;
 	// 0 means Expires.
 	ChordExpires time.Duration
 	// UnorderedChords is the opposite of result_chord_ordered: parts are handed
 	// over in the order of completion. It changes the type of a Redis key.
 	UnorderedChords bool
+	// Compression is Celery's result_compression by kombu's names (zlib, gzip,
+	// bzip2 ...); "" stores plain JSON. Celery before 5.7 cannot read compressed
+	// results, and no chord may be shared with it. Whatever is set here, results
+	// of both kinds are read.
+	Compression string
+	// Serializer is result_serializer: json (the default), msgpack or yaml. With
+	// yaml a chord that workers of Celery before 5.7 share must not have header
+	// tasks that run twice: those tell parts apart by their bytes.
+	Serializer string
 	// PollInterval is how often watched results are read again in case a push
-	// was lost (10 s).
+	// was lost (10 s). A result comes at most this late, and 15 s later where
+	// connections hang without an error.
 	PollInterval time.Duration
 	// Logger receives lost connections (slog.Default()).
 	Logger *slog.Logger
@@ -57,7 +70,7 @@ const defaultPollInterval = 10 * time.Second
 // Backend is the result backend on one Redis database.
 type Backend struct {
 	cfg    Config
-	prefix string
+	keys   keys
 	opts   redisx.Options
 	pool   *redis.Pool
 	hub    *hub
@@ -74,13 +87,21 @@ func New(cfg Config) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("result backend: %w", err)
 	}
+	if _, _, err := protocol.Compress(cfg.Compression, nil); err != nil {
+		return nil, fmt.Errorf("result backend: %w", err)
+	}
+	cfg.Serializer = cmp.Or(cfg.Serializer, "json")
+	if _, _, _, err := protocol.SerializeResult(cfg.Serializer, protocol.Raw("null")); err != nil {
+		return nil, fmt.Errorf("result backend: %w", err)
+	}
 	cfg.Expires = cmp.Or(cfg.Expires, backend.DefaultExpires)
+	cfg.FailureExpires = cmp.Or(cfg.FailureExpires, cfg.Expires)
 	cfg.ChordExpires = cmp.Or(cfg.ChordExpires, cfg.Expires)
 	cfg.PollInterval = cmp.Or(cfg.PollInterval, defaultPollInterval)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	b := &Backend{cfg: cfg, prefix: keyPrefix(cfg.KeyPrefix), opts: opts, pool: opts.Pool()}
+	b := &Backend{cfg: cfg, keys: newKeys(cfg.KeyPrefix), opts: opts, pool: opts.Pool()}
 	b.closing, b.close = context.WithCancel(context.Background())
 	b.hub = newHub(b)
 	return b, nil
@@ -99,46 +120,6 @@ func (b *Backend) Close() error {
 		err = b.pool.Close()
 	})
 	return err
-}
-
-// conn takes a connection from the pool; the caller closes it.
-func (b *Backend) conn(ctx context.Context) (redis.Conn, error) {
-	if b.closing.Err() != nil {
-		return nil, backend.ErrClosed
-	}
-	c, err := b.pool.GetContext(ctx)
-	if err != nil {
-		return nil, b.classify(err)
-	}
-	return c, nil
-}
-
-// classify makes errors that pass by themselves match backend.ErrConnection: a
-// lost connection, a server that takes no writes while it fails over.
-func (b *Backend) classify(err error) error {
-	if b.closing.Err() != nil {
-		return backend.ErrClosed
-	}
-	if redisx.IsConnection(err) || redisx.IsReadOnly(err) {
-		return fmt.Errorf("%w: %w", backend.ErrConnection, err)
-	}
-	return err
-}
-
-// Keys of Celery's result backend (celery.backends.base).
-const (
-	taskKeyPrefix  = "celery-task-meta-"
-	groupKeyPrefix = "celery-taskset-meta-"
-)
-
-func (b *Backend) taskKey(id string) string     { return b.prefix + taskKeyPrefix + id }
-func (b *Backend) groupKey(group string) string { return b.prefix + groupKeyPrefix + group }
-
-func keyPrefix(p string) string {
-	if p == "" || strings.ContainsAny(p[len(p)-1:], ":_-.") {
-		return p
-	}
-	return p + "_"
 }
 
 // seconds is d as the argument of EX, 0 for never.

@@ -11,15 +11,20 @@ import (
 	"github.com/umbel-go/umbel/protocol"
 )
 
-// StartChord clears the claim of a former run under the same group id and writes
-// the chord's size, before any of its parts can arrive. (Celery does both only
-// before its last header message, and so loses the parts of a second run that
-// finish earlier.)
+// StartChord writes the chord's size and clears what a former run under the same
+// group id left, before any of its parts can arrive. (Celery does so only before
+// its last header message, and so loses the parts of a second run that finish
+// earlier.)
 func (b *Backend) StartChord(ctx context.Context, chord protocol.ChordStart) error {
-	key := b.groupKey(chord.Group)
-	err := b.transaction(ctx,
-		command{"DEL", redis.Args{key + claimSuffix}},
-		command{"SET", b.expiring(redis.Args{key + sizeSuffix, chord.Size}, b.chordTTL())},
+	body, err := encodeBody(chord.Body)
+	if err != nil {
+		return fmt.Errorf("start chord %s: %w", chord.Group, err)
+	}
+	key := b.keys.group(chord.Group)
+	_, err = b.run(ctx, startScript,
+		key+partsSuffix, key+addedSuffix, key+sizeSuffix, key+countedSuffix, key+claimSuffix,
+		b.keys.record(chord.Group), b.keys.index(),
+		chord.Size, b.chordTTL(), b.ordered(), chord.Group, body, chord.RootID, lookEvery,
 	)
 	if err != nil {
 		return fmt.Errorf("start chord %s: %w", chord.Group, err)
@@ -27,12 +32,18 @@ func (b *Backend) StartChord(ctx context.Context, chord protocol.ChordStart) err
 	return nil
 }
 
-// OrphanChords finds no orphans yet.
-func (b *Backend) OrphanChords(context.Context) ([]backend.OrphanChord, error) { return nil, nil }
+// encodeBody writes the body for the record; none is "".
+func encodeBody(body protocol.Signature) (string, error) {
+	if body.Task == "" {
+		return "", nil
+	}
+	raw, err := protocol.Marshal(body)
+	return string(raw), err
+}
 
 // GrowChord adds to the number of awaited parts (add_to_chord).
 func (b *Backend) GrowChord(ctx context.Context, group string, by int) error {
-	key := b.groupKey(group) + addedSuffix
+	key := b.keys.group(group) + addedSuffix
 	commands := []command{{"INCRBY", redis.Args{key, by}}}
 	if ttl := b.chordTTL(); ttl > 0 {
 		commands = append(commands, command{"EXPIRE", redis.Args{key, ttl}})
@@ -43,27 +54,13 @@ func (b *Backend) GrowChord(ctx context.Context, group string, by int) error {
 	return nil
 }
 
-// PutGroup saves a GroupResult, which makes a chord with this group id join by
-// the results of the tuple's members instead of the collected parts.
-func (b *Backend) PutGroup(ctx context.Context, group string, tuple protocol.Raw) error {
-	data, err := protocol.Marshal(protocol.Object{{Name: "result", Value: tuple}})
-	if err != nil {
-		return fmt.Errorf("save group %s: %w", group, err)
-	}
-	args := b.expiring(redis.Args{b.groupKey(group), []byte(data)}, seconds(b.cfg.Expires))
-	if _, err := b.do(ctx, "SET", args...); err != nil {
-		return fmt.Errorf("save group %s: %w", group, err)
-	}
-	return nil
-}
-
 // AddPart records a finished header member and returns a join to the caller that
 // must now run the body.
 //
 // After an error the part may be recorded or not, and the claim may be the
 // caller's or not: it calls again, with the same part, until there is no error.
-// A claim whose holder died lapses by itself after claimTTL; the next part of
-// that chord to arrive, a duplicate included, gets it.
+// A claim whose holder died lapses by itself after claimTTL; then the next part of
+// that chord to arrive, a duplicate included, gets it, or OrphanChords.
 func (b *Backend) AddPart(ctx context.Context, part backend.Part) (*backend.ChordJoin, error) {
 	token := b.claims.token(part)
 	join, err := b.addPart(ctx, part, token)
@@ -75,27 +72,25 @@ func (b *Backend) AddPart(ctx context.Context, part backend.Part) (*backend.Chor
 }
 
 func (b *Backend) addPart(ctx context.Context, part backend.Part, token string) (*backend.ChordJoin, error) {
-	encoded, err := encodePart(part.Result)
+	encoded, err := b.encodePart(part.Result)
 	if err != nil {
 		return nil, err
 	}
-	beginning, err := partBeginning(part.Result.TaskID)
+	beginning, err := b.partBeginning(part.Result.TaskID)
 	if err != nil {
 		return nil, err
 	}
-	ordered := 1
-	if b.cfg.UnorderedChords {
-		ordered = 0
+	body, err := encodeBody(part.Body)
+	if err != nil {
+		return nil, err
 	}
-	chordTTL, groupTTL := b.chordTTL(), seconds(b.cfg.Expires)
-	if chordTTL == 0 {
-		groupTTL = 0
-	}
-	key := b.groupKey(part.Group)
+	key := b.keys.group(part.Group)
 	won, err := redis.Int(b.run(ctx, partScript,
 		key+partsSuffix, key+addedSuffix, key+sizeSuffix, key+countedSuffix, key, key+claimSuffix,
-		part.Result.TaskID, encoded, ordered, indexText(part.Index), chordTTL, groupTTL,
-		token, claimTTL, beginning, part.Body.ChordSize,
+		b.keys.record(part.Group), b.keys.index(),
+		part.Result.TaskID, encoded, b.ordered(), indexText(part.Index), b.chordTTL(), b.groupTTL(),
+		token, claimTTL, beginning, part.Body.ChordSize, part.Group, body, part.RootID, lookEvery,
+		b.partPadding(),
 	))
 	if err != nil || won == 0 {
 		return nil, err
@@ -103,14 +98,14 @@ func (b *Backend) addPart(ctx context.Context, part backend.Part, token string) 
 	return b.join(ctx, part.Group, token, won == 2)
 }
 
-// join is what the holder of a claim gets. A janitor that has taken the claim of
-// a dead holder starts here too.
+// join is what the holder of a claim gets. One that has taken the claim of a dead
+// holder starts here too.
 func (b *Backend) join(ctx context.Context, group, token string, sizeless bool) (*backend.ChordJoin, error) {
 	parts, err := b.parts(ctx, group)
 	if err != nil {
 		return nil, err
 	}
-	key := b.groupKey(group)
+	key := b.keys.group(group)
 	alive := key + sizeSuffix
 	if sizeless {
 		alive = key + partsSuffix
@@ -129,11 +124,13 @@ func (b *Backend) join(ctx context.Context, group, token string, sizeless bool) 
 		},
 		Done: func(ctx context.Context) error {
 			_, err := run(ctx, "forget the parts", doneScript, key+claimSuffix, key+partsSuffix,
-				key+addedSuffix, key+sizeSuffix, key+countedSuffix, token, doneTTL)
+				key+addedSuffix, key+sizeSuffix, key+countedSuffix, b.keys.record(group), b.keys.index(),
+				token, doneTTL, group)
 			return err
 		},
 		Failed: func(ctx context.Context) error {
-			_, err := run(ctx, "end it as failed", failedScript, key+sizeSuffix, key+claimSuffix, token, doneTTL)
+			_, err := run(ctx, "end it as failed", failedScript, key+sizeSuffix, key+claimSuffix,
+				b.keys.record(group), b.keys.index(), token, doneTTL, group)
 			return err
 		},
 	}, nil
@@ -148,38 +145,20 @@ func indexText(index *int) string {
 
 func (b *Backend) chordTTL() int { return seconds(b.cfg.ChordExpires) }
 
-// expiring adds EX to the arguments of SET.
-func (b *Backend) expiring(args redis.Args, ttl int) redis.Args {
-	if ttl == 0 {
-		return args
+// groupTTL is how long a saved group is kept: users read it, and its chord needs
+// it to the end.
+func (b *Backend) groupTTL() int {
+	results, chord := seconds(b.cfg.Expires), b.chordTTL()
+	if results == 0 || chord == 0 {
+		return 0
 	}
-	return args.Add("EX", ttl)
+	return max(results, chord)
 }
 
-type command struct {
-	name string
-	args redis.Args
-}
-
-// transaction runs commands in MULTI and EXEC, in one round trip.
-func (b *Backend) transaction(ctx context.Context, commands ...command) error {
-	conn, err := b.conn(ctx)
-	if err != nil {
-		return err
+// ordered is 1 or 0, as the scripts take it.
+func (b *Backend) ordered() int {
+	if b.cfg.UnorderedChords {
+		return 0
 	}
-	defer conn.Close()
-	conn.Send("MULTI") // an error of Send shows at EXEC
-	for _, c := range commands {
-		conn.Send(c.name, c.args...)
-	}
-	replies, err := redis.Values(conn.Do("EXEC"))
-	if err != nil {
-		return b.classify(err)
-	}
-	for _, r := range replies {
-		if err, ok := r.(redis.Error); ok {
-			return b.classify(err)
-		}
-	}
-	return nil
+	return 1
 }

@@ -297,3 +297,37 @@ func TestChordOfASavedGroup(t *testing.T) {
 		t.Fatalf("a result that never comes is %s", d.Value)
 	}
 }
+
+// TestChordPartsWithoutIndex adds parts that have no place of their own beside
+// those of a peer of Celery 5.6, which leaves no set of counted parts.
+func TestChordPartsWithoutIndex(t *testing.T) {
+	for name, cfg := range map[string]redis.Config{
+		"json":            {},
+		"msgpack":         {Serializer: "msgpack"},
+		"yaml":            {Serializer: "yaml"},
+		"compressed yaml": {Serializer: "yaml", Compression: "zlib"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg.URL = testenv.Redis(t)
+			b, look := open(t, cfg), dial(t, cfg.URL)
+			if err := b.StartChord(bounded(t), protocol.ChordStart{Group: "g", Size: 5}); err != nil {
+				t.Fatal(err)
+			}
+			placeless := func(id string) *backend.ChordJoin {
+				return addPart(t, b, backend.Part{Group: "g", Result: result(id, "SUCCESS", "1")})
+			}
+			addPart(t, b, backend.Part{Group: "g", Index: at(0), Result: result("m", "SUCCESS", "2")})
+			for _, id := range []string{"m", "a", "mm", "a"} {
+				wantValues(t, placeless(id), "no join")
+			}
+			if cfg.Serializer != "yaml" {
+				look.do("DEL", groupPrefix+"g.d")
+				wantValues(t, placeless("m"), "no join")
+				wantValues(t, placeless("a"), "no join")
+			}
+			if join := placeless("z"); join == nil || len(join.Parts) != 5 {
+				t.Errorf("got %s, want five parts", values(join))
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,21 +16,45 @@ import (
 
 // encodePart writes a part byte for byte as Python does, because a peer of
 // Celery < 5.7 tells parts apart by their bytes.
-func encodePart(r *protocol.Result) ([]byte, error) {
+func (b *Backend) encodePart(r *protocol.Result) ([]byte, error) {
 	value, err := protocol.Decode(orNull(r.Value))
 	if err != nil {
 		return nil, fmt.Errorf("result is not JSON: %w", err)
 	}
-	return protocol.Marshal([]any{1, r.TaskID, r.Status, value})
-}
-
-// partBeginning is how every part of the task begins.
-func partBeginning(id string) ([]byte, error) {
-	head, err := protocol.Marshal([]any{1, id})
+	part, err := protocol.Marshal([]any{1, r.TaskID, r.Status, value})
 	if err != nil {
 		return nil, err
 	}
-	return append(head[:len(head)-1], ", "...), nil
+	return b.encode(part)
+}
+
+// partBeginning is how every part of the task begins that a peer of Celery < 5.7
+// may have added, "" where that cannot be told: of compressed parts, which such a
+// peer does not write, and of yaml, which has more than one way to write it.
+func (b *Backend) partBeginning(id string) ([]byte, error) {
+	if b.cfg.Compression != "" || b.cfg.Serializer == "yaml" {
+		return nil, nil
+	}
+	json, err := protocol.Marshal([]any{1, id, nil, nil})
+	if err != nil {
+		return nil, err
+	}
+	part, _, _, err := protocol.SerializeResult(b.cfg.Serializer, json)
+	if err != nil {
+		return nil, err
+	}
+	if b.cfg.Serializer == "msgpack" {
+		return part[:len(part)-2], nil // two nils of a byte each
+	}
+	return bytes.TrimSuffix(part, []byte("null, null]")), nil
+}
+
+// partPadding is what readers skip at the end of a part, "" where they do not.
+func (b *Backend) partPadding() string {
+	if b.cfg.Serializer == "json" && (b.cfg.Compression == "" || b.cfg.Compression == "zlib" || b.cfg.Compression == "gzip") {
+		return " "
+	}
+	return ""
 }
 
 func orNull(raw protocol.Raw) protocol.Raw {
@@ -51,7 +76,7 @@ func (b *Backend) parts(ctx context.Context, group string) ([]*protocol.Result, 
 	}
 	out := make([]*protocol.Result, len(collected))
 	for i, data := range collected {
-		out[i] = decodePart(data)
+		out[i] = b.decodePart(data)
 	}
 	return out, nil
 }
@@ -62,7 +87,7 @@ func (b *Backend) readParts(ctx context.Context, group string) (saved []byte, co
 		return nil, nil, err
 	}
 	defer conn.Close()
-	key, list := b.groupKey(group), "ZRANGE"
+	key, list := b.keys.group(group), "ZRANGE"
 	if b.cfg.UnorderedChords {
 		list = "LRANGE"
 	}
@@ -83,17 +108,17 @@ func (b *Backend) readParts(ctx context.Context, group string) (saved []byte, co
 
 // decodePart reads a part. One that cannot be read counts as failed: the chord
 // must end, and its error says why.
-func decodePart(stored []byte) *protocol.Result {
-	r, err := readPart(stored)
+func (b *Backend) decodePart(stored []byte) *protocol.Result {
+	r, err := b.readPart(stored)
 	if err != nil {
 		return failedPart(r.TaskID, protocol.NewException("unreadable chord part: "+err.Error()))
 	}
 	return r
 }
 
-func readPart(stored []byte) (*protocol.Result, error) {
+func (b *Backend) readPart(stored []byte) (*protocol.Result, error) {
 	r := &protocol.Result{}
-	data, err := plain(stored)
+	data, err := b.plain(stored)
 	if err != nil {
 		return r, err
 	}

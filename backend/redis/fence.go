@@ -1,5 +1,17 @@
 package redis
 
+import (
+	"errors"
+	"time"
+)
+
+// fenceTimeout is how long a fence may take before the connection counts as
+// hung: one that a proxy or a firewall dropped without a word still takes what
+// is sent.
+const fenceTimeout = 5 * time.Second
+
+var errHung = errors.New("no answer on the connection for pushed results")
+
 // fence tells the reader that all pushes sent before it asked have been received:
 // a PING through the connection that they come on. It is guarded by hub.mu.
 type fence struct {
@@ -16,12 +28,21 @@ func (h *hub) passFence() bool {
 	h.fence = f
 	h.mu.Unlock()
 	signal(h.wake)
+	timeout := time.NewTimer(fenceTimeout)
+	defer timeout.Stop()
 	select {
 	case passed := <-f.passed:
 		return passed
+	case <-timeout.C:
+		h.mu.Lock()
+		if h.fence == f {
+			h.fence = nil
+			signal(h.hung)
+		}
+		h.mu.Unlock()
 	case <-h.b.closing.Done():
-		return false
 	}
+	return false
 }
 
 // endFence answers the reader, if it waits. The caller holds mu.

@@ -2,9 +2,13 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
+
+	"github.com/umbel-go/umbel/backend"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -13,15 +17,52 @@ const (
 	// (result_chord_join_timeout).
 	joinTimeout = 3 * time.Second
 	joinEvery   = 50 * time.Millisecond
-	// maxNesting bounds groups within groups.
-	maxNesting = 64
 )
 
-// member is a node of a saved GroupResult: a task, or a group of members.
-type member struct {
-	id      string
-	group   bool
-	members []member
+// PutGroup saves a GroupResult and publishes it, as Celery does, for as long as
+// the group's results and its chord last.
+func (b *Backend) PutGroup(ctx context.Context, group string, tuple protocol.Raw) error {
+	saved, err := protocol.EncodeGroup(tuple)
+	if err != nil {
+		return fmt.Errorf("save group %s: %w", group, err)
+	}
+	data, err := b.encode(saved)
+	if err != nil {
+		return fmt.Errorf("save group %s: %w", group, err)
+	}
+	key := b.keys.group(group)
+	set := command{"SET", redis.Args{key, data}}
+	if ttl := b.groupTTL(); ttl > 0 {
+		set.args = set.args.Add("EX", ttl)
+	}
+	if err := b.transaction(ctx, set, command{"PUBLISH", redis.Args{key, data}}); err != nil {
+		return fmt.Errorf("save group %s: %w", group, err)
+	}
+	return nil
+}
+
+// GetGroup returns a saved GroupResult, backend.ErrNoGroup when there is none.
+func (b *Backend) GetGroup(ctx context.Context, group string) (protocol.Tuple, error) {
+	data, err := redis.Bytes(b.do(ctx, "GET", b.keys.group(group)))
+	if errors.Is(err, redis.ErrNil) {
+		err = backend.ErrNoGroup
+	}
+	if err != nil {
+		return protocol.Tuple{}, fmt.Errorf("get group %s: %w", group, err)
+	}
+	t, err := b.decodeGroup(data)
+	if err != nil {
+		return t, fmt.Errorf("get group %s: %w", group, err)
+	}
+	return t, nil
+}
+
+// DeleteGroup deletes a saved GroupResult. A missing one is no error.
+func (b *Backend) DeleteGroup(ctx context.Context, group string) error {
+	if _, err := b.do(ctx, "DEL", b.keys.group(group)); err != nil {
+		return fmt.Errorf("delete group %s: %w", group, err)
+	}
+	return nil
 }
 
 // joinGroup returns the results of a saved group's members, by the results of
@@ -29,106 +70,51 @@ type member struct {
 // list of its members' values, or the first of them that failed. A result that
 // is not ready in time counts as failed with a TimeoutError.
 func (b *Backend) joinGroup(ctx context.Context, group string, saved []byte) ([]*protocol.Result, error) {
-	root, err := decodeGroup(saved)
+	root, err := b.decodeGroup(saved)
 	if err != nil {
 		e := protocol.NewException("unreadable group result: " + err.Error())
 		return []*protocol.Result{failedPart(group, e)}, nil
 	}
-	ready, err := b.awaitReady(ctx, root.tasks(nil))
+	ready, err := b.awaitReady(ctx, root.Tasks())
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*protocol.Result, len(root.members))
-	for i, m := range root.members {
-		if out[i], err = m.result(ready); err != nil {
+	out := make([]*protocol.Result, len(root.Members))
+	for i, m := range root.Members {
+		if out[i], err = memberResult(m, ready); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// decodeGroup reads {"result": [[id, parent], [tuples]]}.
-func decodeGroup(saved []byte) (member, error) {
-	data, err := plain(saved)
+func (b *Backend) decodeGroup(saved []byte) (protocol.Tuple, error) {
+	data, err := b.plain(saved)
 	if err != nil {
-		return member{}, err
+		return protocol.Tuple{}, err
 	}
-	o, err := protocol.DecodeObject(data)
-	if err != nil {
-		return member{}, err
-	}
-	v, _ := o.Get("result")
-	m, err := memberOf(v, 0)
-	if err == nil && !m.group {
-		err = fmt.Errorf("a single task where a group is expected")
-	}
-	return m, err
+	return protocol.DecodeGroup(data)
 }
 
-// memberOf reads a result tuple: [[id, parent], null] for a task, [[id, parent],
-// [tuples]] for a group; the pair may be the bare id, and a task's tuple too.
-func memberOf(v any, depth int) (member, error) {
-	if id, ok := v.(string); ok {
-		return member{id: id}, nil
-	}
-	tuple, _ := v.([]any)
-	if len(tuple) != 2 || depth > maxNesting {
-		return member{}, fmt.Errorf("not a result tuple")
-	}
-	var m member
-	switch head := tuple[0].(type) {
-	case string:
-		m.id = head
-	case []any:
-		if len(head) > 0 {
-			m.id, _ = head[0].(string)
-		}
-	}
-	if m.id == "" {
-		return m, fmt.Errorf("result tuple without an id")
-	}
-	children, isGroup := tuple[1].([]any)
-	m.group = isGroup
-	for _, c := range children {
-		child, err := memberOf(c, depth+1)
-		if err != nil {
-			return m, err
-		}
-		m.members = append(m.members, child)
-	}
-	return m, nil
-}
-
-// tasks appends the ids of all tasks under m.
-func (m member) tasks(ids []string) []string {
-	if !m.group {
-		return append(ids, m.id)
-	}
-	for _, c := range m.members {
-		ids = c.tasks(ids)
-	}
-	return ids
-}
-
-func (m member) result(ready map[string]*protocol.Result) (*protocol.Result, error) {
-	if !m.group {
-		if r := ready[m.id]; r != nil {
+func memberResult(m protocol.Tuple, ready map[string]*protocol.Result) (*protocol.Result, error) {
+	if !m.Group {
+		if r := ready[m.ID]; r != nil {
 			return r, nil
 		}
-		return failedPart(m.id, &protocol.Exception{
+		return failedPart(m.ID, &protocol.Exception{
 			Type: "TimeoutError", Module: "celery.exceptions", Args: []any{"The operation timed out."},
 		}), nil
 	}
-	values := make([]any, len(m.members))
-	for i, c := range m.members {
-		r, err := c.result(ready)
+	values := make([]any, len(m.Members))
+	for i, c := range m.Members {
+		r, err := memberResult(c, ready)
 		if err != nil || r.Status != protocol.StateSuccess {
 			return r, err
 		}
 		values[i] = orNull(r.Value)
 	}
 	raw, err := protocol.Marshal(values)
-	return &protocol.Result{TaskID: m.id, Status: protocol.StateSuccess, Value: raw}, err
+	return &protocol.Result{TaskID: m.ID, Status: protocol.StateSuccess, Value: raw}, err
 }
 
 // awaitReady reads results until all are ready or joinTimeout is over, and
@@ -163,14 +149,14 @@ func (b *Backend) readReady(ctx context.Context, ids []string, ready map[string]
 		n := min(readAtOnce, len(ids))
 		keys := make([]string, n)
 		for i, id := range ids[:n] {
-			keys[i] = b.taskKey(id)
+			keys[i] = b.keys.task(id)
 		}
 		values, err := b.readMany(ctx, keys)
 		if err != nil {
 			return nil, err
 		}
 		for i, id := range ids[:n] {
-			r, err := decodeResult(values[i])
+			r, err := b.decodeResult(id, values[i])
 			switch {
 			case values[i] == nil || err == nil && !r.Ready():
 				missing = append(missing, id)

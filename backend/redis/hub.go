@@ -27,8 +27,8 @@ const (
 // connection. A push can come for a result only after its channel is
 // subscribed, so the stored value is read after that: between the two nothing
 // is missed. Before a read value is handed on, a fence makes sure that no older
-// push is still on its way. After a lost connection all channels are subscribed and all values
-// read again.
+// push is still on its way. After a lost connection all channels are subscribed
+// and all values read again.
 //
 // Two goroutines run from the first watch until the backend is closed: listen
 // owns the connection, and read fetches stored values. A third receives while
@@ -38,6 +38,7 @@ type hub struct {
 
 	wake    chan struct{} // channels are to be subscribed or left
 	wakeup  chan struct{} // stored values are to be read
+	hung    chan struct{} // the connection is to be given up
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -63,7 +64,7 @@ type topic struct {
 func newHub(b *Backend) *hub {
 	return &hub{
 		b: b, topics: map[string]*topic{}, failed: make(chan struct{}),
-		wake: make(chan struct{}, 1), wakeup: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), wakeup: make(chan struct{}, 1), hung: make(chan struct{}, 1),
 	}
 }
 
@@ -156,6 +157,8 @@ func (h *hub) steer(ctx context.Context, conn redis.Conn, lost <-chan struct{}) 
 			if err := conn.Flush(); err != nil {
 				return err
 			}
+		case <-h.hung:
+			return errHung
 		case <-lost:
 			return nil
 		case <-ctx.Done():
@@ -170,6 +173,10 @@ func (h *hub) reset() {
 	defer h.mu.Unlock()
 	h.leave = nil
 	h.endFence(false)
+	select {
+	case <-h.hung: // that was the last connection
+	default:
+	}
 	for _, t := range h.topics {
 		t.asked = false
 		select {

@@ -56,18 +56,25 @@ type putting struct {
 }
 
 // Put stores the results in one round trip and publishes each to its watchers,
-// in the order given. A stored SUCCESS stays as it is, which is no error. After
-// an error some results may be stored and some not; putting all of them again
-// is safe.
+// in the order given. A stored SUCCESS stays as it is, which is no error. One that
+// is larger than Redis holds matches backend.ErrTooLarge, and then none is stored.
+// After another error some results may be stored and some not; putting all of them
+// again is safe.
 func (b *Backend) Put(ctx context.Context, results ...backend.Put) error {
 	todo := make([]putting, len(results))
 	for i, r := range results {
-		payload, err := r.Result.Encode()
+		payload, err := b.encodeResult(r.Result)
 		if err != nil {
 			return fmt.Errorf("store result of %s: %w", r.Result.TaskID, err)
 		}
-		expires := cmp.Or(r.Expires, b.cfg.Expires)
-		todo[i] = putting{id: r.Result.TaskID, key: b.taskKey(r.Result.TaskID), payload: payload, expires: seconds(expires)}
+		expires := b.cfg.Expires
+		if r.Result.Status == protocol.StateFailure {
+			expires = b.cfg.FailureExpires
+		}
+		todo[i] = putting{
+			id: r.Result.TaskID, key: b.keys.task(r.Result.TaskID), payload: payload,
+			expires: seconds(cmp.Or(r.Expires, expires)),
+		}
 	}
 	conn, err := b.conn(ctx)
 	if err != nil {
@@ -107,7 +114,7 @@ func (b *Backend) putOnce(conn redis.Conn, todo []putting) (again []putting, err
 			again = append(again, p)
 		case rerr != nil && err == nil:
 			err = fmt.Errorf("store result of %s: %w", p.id, b.classify(rerr))
-		case look && !isSuccess(stored):
+		case look && !b.isSuccess(p.id, stored):
 			sum := sha1.Sum(stored)
 			p.seen = hex.EncodeToString(sum[:])
 			again = append(again, p)
@@ -124,7 +131,7 @@ func (b *Backend) putOnce(conn redis.Conn, todo []putting) (again []putting, err
 // isSuccess reports whether a stored value is known to be a SUCCESS. What cannot
 // be read protects nothing: a result that nobody here can read must not keep a
 // task from ending.
-func isSuccess(stored []byte) bool {
-	r, err := decodeResult(stored)
+func (b *Backend) isSuccess(id string, stored []byte) bool {
+	r, err := b.decodeResult(id, stored)
 	return err == nil && r.Status == protocol.StateSuccess
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +91,18 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("the error shows the password: %v", err)
 		}
 	}
+	for _, name := range []string{"pickle", "own"} {
+		_, err := redis.New(redis.Config{URL: "redis://localhost", Serializer: name})
+		if err == nil || !strings.Contains(err.Error(), "set result_serializer to json, msgpack or yaml") {
+			t.Errorf("serializer %s: %v", name, err)
+		}
+	}
+	for _, method := range []string{"own", "bzip2"} {
+		_, err := redis.New(redis.Config{URL: "redis://localhost", Compression: method})
+		if err == nil || !strings.Contains(err.Error(), method) {
+			t.Errorf("compression %s: %v", method, err)
+		}
+	}
 }
 
 func TestKeysAndLifetimes(t *testing.T) {
@@ -128,6 +142,85 @@ func TestKeysAndLifetimes(t *testing.T) {
 	}
 }
 
+func TestLifetimesOfFailuresAndGroups(t *testing.T) {
+	url := testenv.Redis(t)
+	look := dial(t, url)
+	const result, group = "celery-task-meta-1", "celery-taskset-meta-1"
+	for _, test := range []struct {
+		name          string
+		cfg           redis.Config
+		failed, saved int
+	}{
+		{"defaults", redis.Config{}, 86400, 86400},
+		{"as results", redis.Config{Expires: time.Hour}, 3600, 3600},
+		{"longer", redis.Config{Expires: time.Hour, FailureExpires: 3 * time.Hour, ChordExpires: 2 * time.Hour}, 10800, 7200},
+		{"shorter", redis.Config{Expires: time.Hour, FailureExpires: time.Minute, ChordExpires: time.Minute}, 60, 3600},
+		{"for ever", redis.Config{Expires: time.Hour, FailureExpires: -1, ChordExpires: -1}, -1, -1},
+		{"results for ever", redis.Config{Expires: -1, ChordExpires: time.Minute}, -1, -1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			look.do("FLUSHDB")
+			test.cfg.URL = url
+			b := open(t, test.cfg)
+			put(t, b, &protocol.Result{TaskID: "1", Status: protocol.StateFailure})
+			if err := b.PutGroup(bounded(t), "1", protocol.Tuple{ID: "1", Group: true}.Raw()); err != nil {
+				t.Fatal(err)
+			}
+			for key, want := range map[string]int{result: test.failed, group: test.saved} {
+				if ttl := look.number("TTL", key); ttl > want || ttl < want-5 {
+					t.Errorf("ttl of %s is %d, want %d", key, ttl, want)
+				}
+			}
+		})
+	}
+}
+
+// Writers race for one id; whoever stores the first success ends it, compressed
+// or not.
+func TestFirstSuccessWins(t *testing.T) {
+	url := testenv.Redis(t)
+	for _, method := range []string{"", "zlib"} {
+		id := "raced" + method
+		b := open(t, redis.Config{URL: url, Compression: method})
+		seen := dial(t, url)
+		seen.do("SUBSCRIBE", "celery-task-meta-"+id)
+		var writing sync.WaitGroup
+		for n := range 8 {
+			writing.Go(func() {
+				for i := range 20 {
+					r := result(id, protocol.StateFailure, "null")
+					if i > 10 {
+						r = result(id, protocol.StateSuccess, strconv.Itoa(n*100+i))
+					}
+					if err := b.Put(t.Context(), backend.Put{Result: r}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		writing.Wait()
+		stored, err := b.Get(bounded(t), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dial(t, url).do("PUBLISH", "celery-task-meta-"+id, "end")
+		last := ""
+		for {
+			push, err := redigo.ByteSlices(seen.Receive())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(push[2]) == "end" {
+				break
+			}
+			last = string(push[2])
+		}
+		if value := dial(t, url).text("GET", "celery-task-meta-"+id); stored.Status != protocol.StateSuccess || last != value {
+			t.Errorf("%q: stored is %q, pushed last was %q", method, value, last)
+		}
+	}
+}
+
 // compressed returns in-band compressed values: as Celery 5.7 wrote them, and
 // one with bzip2 by Python's bz2.
 func compressed(t *testing.T) (zlibJSON, zlibMsgpack, bz2JSON []byte) {
@@ -161,10 +254,11 @@ func TestReadsCompressed(t *testing.T) {
 	}{
 		{"zlib", string(zlibJSON), ""},
 		{"bzip2", string(bz2JSON), ""},
-		{"msgpack inside", string(zlibMsgpack), "result_serializer = 'json'"},
-		{"pickle", "\x80\x04\x95", "result_serializer = 'json'"},
-		{"xz", "\x00celery-compressed\x00application/x-lzma\x00...", `"application/x-lzma", which Umbel does not read`},
-		{"broken zlib", "\x00celery-compressed\x00application/x-gzip\x00no", "application/x-gzip"},
+		{"msgpack inside", string(zlibMsgpack), "the result_serializer of its writer"},
+		{"pickle", "\x80\x04\x95", "the result_serializer of its writer"},
+		{"unknown", "\x00celery-compressed\x00application/x-own\x00...", `"application/x-own" is not supported`},
+		{"broken zlib", "\x00celery-compressed\x00application/x-gzip\x00no", "decompress zlib"},
+		{"no method", "\x00celery-compressed\x00\x00{}", "cut off"},
 		{"cut off", "\x00celery-compressed\x00application", "cut off"},
 		{"cut off JSON", `{"status": "SUCC`, "unfinished"},
 		{"empty", "", "JSON"},

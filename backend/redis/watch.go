@@ -97,7 +97,7 @@ func (w *watch) enter(ids []string) []*subscription {
 	var fresh []*subscription
 	for _, id := range ids {
 		if w.ids[id] == nil {
-			s := &subscription{id: id, key: w.b.taskKey(id)}
+			s := &subscription{id: id, key: w.b.keys.task(id)}
 			w.ids[id] = s
 			fresh = append(fresh, s)
 		}
@@ -162,7 +162,7 @@ func (w *watch) Next(ctx context.Context) (*protocol.Result, error) {
 			return nil, err
 		}
 		if d, ok := w.pop(); ok {
-			r, err := decodeResult(d.data)
+			r, err := w.b.decodeResult(d.sub.id, d.data)
 			if err != nil {
 				return nil, fmt.Errorf("result of %s: %w", d.sub.id, err)
 			}

@@ -127,6 +127,51 @@ func TestWatchIsBounded(t *testing.T) {
 	}
 }
 
+// Thousands of ids share one connection, and leave nothing behind.
+func TestWatchThousands(t *testing.T) {
+	server := testenv.RedisServer(t)
+	b, look := open(t, redis.Config{URL: server.URL}), dial(t, server.URL)
+	ids := make([]string, 5000)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("t%d", i)
+	}
+	w := watching(t, b, ids...)
+	channels := func() int { return len(look.do("PUBSUB", "CHANNELS", "*").([]any)) }
+	if n := channels(); n != len(ids) {
+		t.Errorf("%d channels for %d ids", n, len(ids))
+	}
+	if clients := look.text("CLIENT", "LIST", "TYPE", "pubsub"); strings.Count(clients, "\n") != 1 {
+		t.Errorf("more than one subscriber:\n%s", clients)
+	}
+	results := make([]backend.Put, len(ids))
+	for i, id := range ids {
+		results[i].Result = result(id, protocol.StateSuccess, "1")
+	}
+	if err := b.Put(bounded(t), results...); err != nil {
+		t.Fatal(err)
+	}
+	ctx := bounded(t)
+	for range ids {
+		if _, err := w.Next(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Remove(ctx, ids[:4000]...); err != nil {
+		t.Fatal(err)
+	}
+	left := func(want int) func() error {
+		return func() error {
+			if n := channels(); n != want {
+				return fmt.Errorf("%d channels are left, want %d", n, want)
+			}
+			return nil
+		}
+	}
+	testenv.Eventually(t, 10*time.Second, left(1000))
+	w.Close()
+	testenv.Eventually(t, 10*time.Second, left(0))
+}
+
 func TestWatchLeavesChannels(t *testing.T) {
 	url := testenv.Redis(t)
 	b, look := open(t, redis.Config{URL: url}), dial(t, url)
@@ -179,4 +224,28 @@ func TestWatchEndsWithContext(t *testing.T) {
 		t.Errorf("next: %v", err)
 	}
 	server.Resume()
+}
+
+// TestResultWithoutItsID reads what a foreign writer left without task_id: whoever
+// waits for it must know whose it is.
+func TestResultWithoutItsID(t *testing.T) {
+	url := testenv.Redis(t)
+	b, look := open(t, redis.Config{URL: url}), dial(t, url)
+	look.do("SET", "celery-task-meta-x", `{"status": "SUCCESS", "result": 1}`)
+	w, err := b.Watch(bounded(t), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	watched, err := w.Next(bounded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.Get(bounded(t), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if watched.TaskID != "x" || got.TaskID != "x" {
+		t.Errorf("watched as %q, read as %q", watched.TaskID, got.TaskID)
+	}
 }

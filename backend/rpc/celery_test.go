@@ -21,19 +21,21 @@ const celeryApp = "../../broker/amqp/testdata/celeryapp.py"
 
 // TestCelery exchanges results with Celery over both brokers.
 func TestCelery(t *testing.T) {
-	t.Run("amqp", func(t *testing.T) {
-		url := testenv.AMQP(t)
-		b, err := amqp.New(amqp.Config{URL: url})
-		exchange(t, url, b, err)
-	})
-	t.Run("redis", func(t *testing.T) {
-		url := testenv.Redis(t)
-		b, err := redis.New(redis.Config{URL: url})
-		exchange(t, url, b, err)
-	})
+	for _, venv := range []string{"celery57", "celery54"} {
+		t.Run(venv+" amqp", func(t *testing.T) {
+			url := testenv.AMQP(t)
+			b, err := amqp.New(amqp.Config{URL: url})
+			exchange(t, venv, url, b, err)
+		})
+		t.Run(venv+" redis", func(t *testing.T) {
+			url := testenv.Redis(t)
+			b, err := redis.New(redis.Config{URL: url})
+			exchange(t, venv, url, b, err)
+		})
+	}
 }
 
-func exchange(t *testing.T, url string, b broker.Broker, err error) {
+func exchange(t *testing.T, venv, url string, b broker.Broker, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,13 +44,13 @@ func exchange(t *testing.T, url string, b broker.Broker, err error) {
 	t.Cleanup(func() { results.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	answerPython(ctx, t, url, b, results)
-	askPython(ctx, t, url, b, results)
+	answerPython(ctx, t, venv, url, b, results)
+	askPython(ctx, t, venv, url, b, results)
 }
 
 // answerPython is the worker of a Python client.
-func answerPython(ctx context.Context, t *testing.T, url string, b broker.Broker, results backend.Backend) {
-	cmd := testenv.PythonCommand(t, "celery57", celeryApp, "1", "wait")
+func answerPython(ctx context.Context, t *testing.T, venv, url string, b broker.Broker, results backend.Backend) {
+	cmd := testenv.PythonCommand(t, venv, celeryApp, "1", "wait")
 	cmd.Env = append(cmd.Env, "CELERY_BROKER_URL="+url, "CELERY_RESULT_BACKEND=rpc://")
 	client := testenv.Start(t, cmd)
 	c, err := b.Consume(ctx, broker.ConsumeOptions{Worker: "w@h", Queues: []broker.Queue{{Name: "celery"}}, Prefetch: 1})
@@ -78,8 +80,8 @@ func answerPython(ctx context.Context, t *testing.T, url string, b broker.Broker
 }
 
 // askPython is the client of a Python worker.
-func askPython(ctx context.Context, t *testing.T, url string, b broker.Broker, results backend.Backend) {
-	testenv.StartCelery(t, testenv.Celery{Venv: "celery57", App: celeryApp, Broker: url, Backend: "rpc://", Args: []string{"-c", "1"}})
+func askPython(ctx context.Context, t *testing.T, venv, url string, b broker.Broker, results backend.Backend) {
+	testenv.StartCelery(t, testenv.Celery{Venv: venv, App: celeryApp, Broker: url, Backend: "rpc://", Args: []string{"-c", "1"}})
 	id := uuid.NewString()
 	w, err := results.Watch(ctx, id)
 	if err != nil {

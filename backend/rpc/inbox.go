@@ -3,47 +3,65 @@ package rpc
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/umbel-go/umbel/protocol"
 )
 
+// maxBehind is how many states of one task wait for a slow watch. Beyond that the
+// oldest is dropped; the newest never is.
+const maxBehind = 16
+
 // inbox keeps the last result of each of the newest tasks and hands every
 // result to the watches that ask for it.
 type inbox struct {
-	keep int
+	keep      int
+	keepBytes int
 
 	mu      sync.Mutex
-	order   *list.List // of *protocol.Result, the task heard of last in front
+	order   *list.List // of kept, the task heard of last in front
+	bytes   int        // of their messages
 	byID    map[string]*list.Element
 	watches map[*watch]bool
 	failure error
 }
 
-func newInbox(keep int) *inbox {
-	return &inbox{keep: keep, order: list.New(), byID: map[string]*list.Element{}, watches: map[*watch]bool{}}
+// kept is a result and the size of its message, whose memory it shares.
+type kept struct {
+	result *protocol.Result
+	size   int
 }
 
-// add keeps and hands on a result. A success stays, whatever comes later.
-func (in *inbox) add(r *protocol.Result) {
+func newInbox(keep, keepBytes int) *inbox {
+	return &inbox{keep: keep, keepBytes: keepBytes, order: list.New(), byID: map[string]*list.Element{}, watches: map[*watch]bool{}}
+}
+
+// add keeps and hands on a result from a message of this size. A success stays,
+// whatever comes later.
+func (in *inbox) add(r *protocol.Result, size int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	e, known := in.byID[r.TaskID]
-	switch {
-	case !known:
-		in.byID[r.TaskID] = in.order.PushFront(r)
-	case e.Value.(*protocol.Result).Status != protocol.StateSuccess:
-		e.Value = r
-		in.order.MoveToFront(e)
+	if known := in.find(r.TaskID); known == nil || known.Status != protocol.StateSuccess {
+		in.drop(r.TaskID)
+		in.byID[r.TaskID] = in.order.PushFront(kept{r, size})
+		in.bytes += size
 	}
-	for in.order.Len() > in.keep {
-		oldest := in.order.Remove(in.order.Back()).(*protocol.Result)
-		delete(in.byID, oldest.TaskID)
+	for in.order.Len() > 1 && (in.order.Len() > in.keep || in.bytes > in.keepBytes) {
+		in.drop(in.order.Back().Value.(kept).result.TaskID)
 	}
 	for w := range in.watches {
 		if w.ids[r.TaskID] {
 			w.put(r)
 		}
+	}
+}
+
+// drop forgets the task. The caller holds mu.
+func (in *inbox) drop(id string) {
+	if e := in.byID[id]; e != nil {
+		in.bytes -= in.order.Remove(e).(kept).size
+		delete(in.byID, id)
 	}
 }
 
@@ -55,7 +73,7 @@ func (in *inbox) get(id string) *protocol.Result {
 
 func (in *inbox) find(id string) *protocol.Result {
 	if e := in.byID[id]; e != nil {
-		return e.Value.(*protocol.Result)
+		return e.Value.(kept).result
 	}
 	return nil
 }
@@ -63,10 +81,7 @@ func (in *inbox) find(id string) *protocol.Result {
 func (in *inbox) forget(id string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if e := in.byID[id]; e != nil {
-		in.order.Remove(e)
-		delete(in.byID, id)
-	}
+	in.drop(id)
 }
 
 // fail ends all watches, present and future ones.
@@ -83,7 +98,7 @@ func (in *inbox) fail(err error) {
 func (in *inbox) watch() *watch {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	w := &watch{inbox: in, ids: map[string]bool{}, wake: make(chan struct{}, 1)}
+	w := &watch{inbox: in, ids: map[string]bool{}, behind: map[string]int{}, wake: make(chan struct{}, 1)}
 	in.watches[w] = true
 	return w
 }
@@ -93,6 +108,7 @@ type watch struct {
 	inbox   *inbox
 	ids     map[string]bool
 	pending []*protocol.Result
+	behind  map[string]int // how many of a task are pending
 	closed  bool
 	wake    chan struct{}
 }
@@ -148,6 +164,9 @@ func (w *watch) take() (*protocol.Result, error) {
 	for len(w.pending) > 0 {
 		r := w.pending[0]
 		w.pending = w.pending[1:]
+		if w.behind[r.TaskID]--; w.behind[r.TaskID] == 0 {
+			delete(w.behind, r.TaskID)
+		}
 		if w.ids[r.TaskID] { // it may have been removed since
 			return r, nil
 		}
@@ -155,7 +174,14 @@ func (w *watch) take() (*protocol.Result, error) {
 	return nil, w.inbox.failure
 }
 
+// put queues a result. It never waits.
 func (w *watch) put(r *protocol.Result) {
+	if w.behind[r.TaskID] == maxBehind {
+		oldest := slices.IndexFunc(w.pending, func(p *protocol.Result) bool { return p.TaskID == r.TaskID })
+		w.pending = slices.Delete(w.pending, oldest, oldest+1)
+	} else {
+		w.behind[r.TaskID]++
+	}
 	w.pending = append(w.pending, r)
 	w.signal()
 }

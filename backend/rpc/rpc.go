@@ -6,11 +6,13 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,12 +28,20 @@ type Config struct {
 	Broker broker.Broker
 	// ID names our result queue; default a random UUID.
 	ID string
-	// Keep is how many tasks' results are kept for Get and Watch; the oldest go
-	// first. Default 10,000.
-	Keep int
-	// Expires is how long RabbitMQ keeps our queue while nobody uses it; default
-	// backend.DefaultExpires, as in Celery.
+	// Keep and KeepBytes are how many tasks' results are kept for Get and Watch,
+	// and how large their messages may be together; the oldest go first. Default
+	// 10,000 and 64 MiB.
+	Keep      int
+	KeepBytes int
+	// Expires is how long RabbitMQ keeps our queue while nobody uses it; 0 means
+	// backend.DefaultExpires, as in Celery, negative for ever.
 	Expires time.Duration
+	// Persistent is Celery's result_persistent: results that lie in a client's
+	// queue survive a restart of RabbitMQ.
+	Persistent bool
+	// Serializer is result_serializer: json (the default), msgpack or yaml. What is
+	// received says by itself which of them it is.
+	Serializer string
 	// Connect bounds how long ReplyTo waits for the queue; default 10 s.
 	Connect time.Duration
 }
@@ -43,8 +53,14 @@ func (c Config) withDefaults() Config {
 	if c.Keep == 0 {
 		c.Keep = 10_000
 	}
-	if c.Expires == 0 {
+	if c.KeepBytes == 0 {
+		c.KeepBytes = 64 << 20
+	}
+	switch {
+	case c.Expires == 0:
 		c.Expires = backend.DefaultExpires
+	case c.Expires < 0:
+		c.Expires = 0 // the broker's word for it
 	}
 	if c.Connect == 0 {
 		c.Connect = 10 * time.Second
@@ -59,6 +75,7 @@ type Backend struct {
 	cfg Config
 
 	start   sync.Once
+	asked   atomic.Bool   // a queue was declared, so results may come
 	up      chan struct{} // closed when the queue exists for the first time
 	over    chan struct{} // closed when nothing is received any more
 	failure error         // why; valid once over is closed
@@ -76,14 +93,16 @@ var errClosed = fmt.Errorf("rpc result backend: %w", backend.ErrClosed)
 // New returns a backend; it does not connect.
 func New(cfg Config) *Backend {
 	b := &Backend{cfg: cfg.withDefaults(), up: make(chan struct{}), over: make(chan struct{})}
-	b.inbox = newInbox(b.cfg.Keep)
+	b.inbox = newInbox(b.cfg.Keep, b.cfg.KeepBytes)
 	b.life, b.end = context.WithCancelCause(context.Background())
 	return b
 }
 
 // Put sends each result to the queue that its task's sender named, as Celery's
-// rpc backend does: default exchange, transient, priority 0, empty headers. A
-// task without one wants no result. One message goes out for every state.
+// rpc backend does: default exchange, priority 0, empty headers, transient unless
+// the backend is persistent. A task without one wants no result. One message goes
+// out for every state, with the task's id as correlation id where the task has
+// none.
 func (b *Backend) Put(ctx context.Context, results ...backend.Put) error {
 	var msgs []broker.Publishing
 	for _, p := range results {
@@ -94,12 +113,11 @@ func (b *Backend) Put(ctx context.Context, results ...backend.Put) error {
 		if err != nil {
 			return fmt.Errorf("encode the result of task %s: %w", p.Result.TaskID, err)
 		}
-		lowest := 0
-		m := protocol.NewMessage(protocol.Object{}, body)
-		m.Properties = protocol.Properties{
-			CorrelationID: p.CorrelationID, DeliveryMode: protocol.Transient, Priority: &lowest, RoutingKey: p.ReplyTo,
+		m, err := b.message(p, body)
+		if err != nil {
+			return fmt.Errorf("encode the result of task %s: %w", p.Result.TaskID, err)
 		}
-		msgs = append(msgs, broker.Publishing{RoutingKey: p.ReplyTo, Message: m})
+		msgs = append(msgs, m)
 	}
 	if b.life.Err() != nil {
 		return errClosed
@@ -111,6 +129,24 @@ func (b *Backend) Put(ctx context.Context, results ...backend.Put) error {
 		return explain("send results", err)
 	}
 	return nil
+}
+
+func (b *Backend) message(p backend.Put, json protocol.Raw) (broker.Publishing, error) {
+	body, mime, encoding, err := protocol.SerializeResult(b.cfg.Serializer, json)
+	if err != nil {
+		return broker.Publishing{}, err
+	}
+	lowest := 0
+	m := protocol.NewMessage(protocol.Object{}, body)
+	m.ContentType, m.ContentEncoding = mime, encoding
+	m.Properties = protocol.Properties{
+		CorrelationID: cmp.Or(p.CorrelationID, p.Result.TaskID), DeliveryMode: protocol.Transient,
+		Priority: &lowest, RoutingKey: p.ReplyTo,
+	}
+	if b.cfg.Persistent {
+		m.Properties.DeliveryMode = protocol.Persistent
+	}
+	return broker.Publishing{RoutingKey: p.ReplyTo, Message: m}, nil
 }
 
 // explain makes a lost broker match backend.ErrConnection, too.
@@ -125,7 +161,10 @@ func explain(doing string, err error) error {
 // waits until it exists, since a result that comes before is dropped; when that
 // takes too long, the attempts go on in the background.
 func (b *Backend) ReplyTo() string {
-	b.start.Do(func() { go b.receive() })
+	b.start.Do(func() {
+		b.asked.Store(true)
+		go b.receive()
+	})
 	timeout := time.NewTimer(b.cfg.Connect)
 	defer timeout.Stop()
 	select {
@@ -152,7 +191,7 @@ func (b *Backend) receive() {
 }
 
 func (b *Backend) handle(m *protocol.Message) {
-	r, err := protocol.DecodeResult(m.Body)
+	r, err := decode(m)
 	if err != nil {
 		slog.WarnContext(b.life, "a message in the result queue is no result", "queue", b.cfg.ID, "content_type", m.ContentType, "error", err)
 		return
@@ -160,19 +199,36 @@ func (b *Backend) handle(m *protocol.Message) {
 	if r.TaskID == "" {
 		r.TaskID = m.Properties.CorrelationID
 	}
-	b.inbox.add(r)
+	b.inbox.add(r, len(m.Body))
 }
 
+func decode(m *protocol.Message) (*protocol.Result, error) {
+	body, err := protocol.DeserializeResult(m.ContentType, m.Body)
+	if err != nil {
+		return nil, err
+	}
+	return protocol.DecodeResult(body)
+}
+
+// errForeign says why a result cannot be had.
+var errForeign = fmt.Errorf("%w: rpc:// sends results only to the client that sent the task, and this one has sent none: "+
+	"use a Redis result backend to read them from anywhere", backend.ErrUnsupported)
+
 // Get returns the last state received for the id, PENDING when none was: a
-// result that was asked for by another client never comes here.
+// result that was asked for by another client never comes here. A backend whose
+// ReplyTo and Watch were never called can have no results; then the error matches
+// backend.ErrUnsupported.
 func (b *Backend) Get(_ context.Context, id string) (*protocol.Result, error) {
 	if r := b.inbox.get(id); r != nil {
 		return r, nil
 	}
+	if !b.asked.Load() && b.life.Err() == nil {
+		return nil, fmt.Errorf("result of task %s: %w", id, errForeign)
+	}
 	if err := b.broken(); err != nil {
 		return nil, fmt.Errorf("result of task %s: %w", id, err)
 	}
-	return &protocol.Result{TaskID: id, Status: protocol.StatePending}, nil
+	return &protocol.Result{TaskID: id, Status: protocol.StatePending, Value: protocol.Raw("null")}, nil
 }
 
 // broken returns why results cannot come any more.
