@@ -41,7 +41,10 @@ const (
 )
 
 // Queue declares a task queue. Exchange, Kind and RoutingKey default to the
-// queue's own name and "direct", as Celery does for a missing queue.
+// queue's own name and "direct", as Celery does for a missing queue. A queue of
+// kind Fanout receives a copy of every message of its exchange (without a
+// RoutingKey, of those with any), which its consumers share: for a copy in every
+// worker give every worker a queue.
 type Queue struct {
 	Name       string
 	Exchange   string
@@ -59,7 +62,7 @@ func (q Queue) WithDefaults() Queue {
 	if q.Kind == "" {
 		q.Kind = Direct
 	}
-	if q.RoutingKey == "" {
+	if q.RoutingKey == "" && q.Kind != Fanout {
 		q.RoutingKey = q.Name
 	}
 	return q
@@ -96,6 +99,7 @@ type Broker interface {
 	Queues(ctx context.Context, names ...string) ([]QueueInfo, error)
 	// Purge deletes the waiting messages of a queue and returns their number.
 	Purge(ctx context.Context, queue string) (int, error)
+	DeadLetters
 	// Info describes the connection, without secrets.
 	Info() Info
 	// Close releases connections. Consumers and subscriptions end with ErrClosed.
@@ -132,6 +136,9 @@ type Consumer interface {
 	// AddQueue and CancelQueue change what is consumed, from now on.
 	AddQueue(ctx context.Context, q Queue) error
 	CancelQueue(ctx context.Context, name string) error
+	// SetPrefetch changes how many unsettled deliveries the consumer may hold;
+	// 0 means 1. What it holds beyond a smaller number it keeps.
+	SetPrefetch(n int)
 	// Queues lists what is consumed now.
 	Queues() []Queue
 	// Close stops taking messages and gives back what was claimed but neither

@@ -87,6 +87,7 @@ func Run(t *testing.T, f Features, open func(t *testing.T) broker.Broker) {
 		{"SettleTwice", s.settleTwice},
 		{"Lost", s.lost},
 		{"Prefetch", s.prefetch},
+		{"SetPrefetch", s.setPrefetch},
 		{"Priority", s.priority},
 		{"SharedQueue", s.sharedQueue},
 		{"ClaimEndsWithContext", s.claimEndsWithContext},

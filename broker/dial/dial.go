@@ -17,24 +17,69 @@ var Known = []string{"redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp
 
 // Open returns the driver for a broker URL with the driver's defaults. Nothing is
 // connected yet: the error is about the URL, and never shows its password.
-func Open(url string) (broker.Broker, error) {
-	scheme, _, found := strings.Cut(url, "://")
-	if !found {
-		return nil, errors.New("broker URL has no scheme: write it as redis://host:6379/0 or amqp://user:password@host:5672/vhost")
+//
+// Several URLs of one transport, separated by semicolons, are a failover list as
+// in Celery: the first that can be reached is used until it fails.
+func Open(url string) (broker.Broker, error) { return OpenOptions(url, nil) }
+
+// OpenOptions is Open with Celery's broker_transport_options, by their Celery
+// names (see RedisOptions and AMQPOptions). Values may be as YAML, JSON or a
+// command line give them: a number or its text, a list or its items separated by
+// commas. An unknown option is an error that names the known ones.
+func OpenOptions(url string, options map[string]any) (broker.Broker, error) {
+	transport, err := transportOf(url)
+	if err != nil {
+		return nil, err
 	}
-	switch scheme {
-	case "redis", "rediss", "redis+socket", "sentinel":
-		b, err := redis.New(redis.Config{URL: url})
+	if transport == "redis" {
+		cfg := redis.Config{URL: url}
+		if err := apply(&cfg, RedisOptions, redisOptions, options); err != nil {
+			return nil, err
+		}
+		b, err := redis.New(cfg)
 		if err != nil {
 			return nil, fmt.Errorf("broker URL: %w", err)
 		}
 		return b, nil
-	case "amqp", "amqps", "pyamqp", "librabbitmq":
-		b, err := amqp.New(amqp.Config{URL: url})
-		if err != nil {
-			return nil, fmt.Errorf("broker URL: %w", err)
-		}
-		return b, nil
 	}
-	return nil, fmt.Errorf("no broker driver for %q (known: %s)", scheme+"://", strings.Join(Known, ", "))
+	cfg := amqp.Config{URL: url}
+	if err := apply(&cfg, AMQPOptions, amqpOptions, options); err != nil {
+		return nil, err
+	}
+	b, err := amqp.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("broker URL: %w", err)
+	}
+	return b, nil
+}
+
+// transportOf is "redis" or "amqp", which all URLs of a list must share.
+func transportOf(url string) (string, error) {
+	transport := ""
+	for part := range strings.SplitSeq(url, ";") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		scheme, _, found := strings.Cut(part, "://")
+		if !found {
+			return "", errors.New("broker URL has no scheme: write it as redis://host:6379/0 or amqp://user:password@host:5672/vhost")
+		}
+		this := ""
+		switch scheme {
+		case "redis", "rediss", "redis+socket", "sentinel":
+			this = "redis"
+		case "amqp", "amqps", "pyamqp", "librabbitmq":
+			this = "amqp"
+		default:
+			return "", fmt.Errorf("no broker driver for %q (known: %s)", scheme+"://", strings.Join(Known, ", "))
+		}
+		if transport != "" && this != transport {
+			return "", errors.New("broker URLs of a failover list must be of one transport: Redis and RabbitMQ are mixed")
+		}
+		transport = this
+	}
+	if transport == "" {
+		return "", errors.New("broker URL is empty: write it as redis://host:6379/0 or amqp://user:password@host:5672/vhost")
+	}
+	return transport, nil
 }

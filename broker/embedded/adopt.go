@@ -12,6 +12,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"github.com/umbel-go/umbel/internal/pause"
 	"github.com/umbel-go/umbel/internal/redisx"
 )
 
@@ -70,31 +71,40 @@ func firstLook(ctx context.Context, dir, addr string) (string, error) {
 // errNobody means that nothing listens at all.
 var errNobody = errors.New("nothing listens there")
 
-// dataDir asks the server at addr for its folder. While it loads its data that
-// is an error that matches redisx.IsReadOnly.
+// dataDir asks the server at addr for its folder, and waits for it while it
+// loads its data.
 func dataDir(ctx context.Context, addr string) (string, error) {
-	conn, err := (redisx.Options{Addr: addr, DialTimeout: time.Second, Timeout: time.Second}).Dial(ctx)
-	if err != nil {
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			return "", errNobody
+	for {
+		dir, err := askDir(ctx, addr)
+		if !isLoading(err) || !pause.For(ctx, readyEvery) {
+			return dir, err
 		}
+	}
+}
+
+// isLoading is true of the one state that ends by itself.
+func isLoading(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && strings.HasPrefix(string(reply), "LOADING ")
+}
+
+func askDir(ctx context.Context, addr string) (string, error) {
+	conn, err := (redisx.Options{Addr: addr, DialTimeout: time.Second, Timeout: time.Second}).Dial(ctx)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return "", errNobody
+	}
+	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	for {
-		pair, err := redis.Strings(conn.Do("CONFIG", "GET", "dir"))
-		if err != nil {
-			if redisx.IsReadOnly(err) && ctx.Err() == nil {
-				time.Sleep(readyEvery)
-				continue
-			}
-			return "", err
-		}
-		if len(pair) != 2 {
-			return "", errForeign
-		}
-		return filepath.Clean(pair[1]), nil
+	pair, err := redis.Strings(conn.Do("CONFIG", "GET", "dir"))
+	if err != nil {
+		return "", err
 	}
+	if len(pair) != 2 {
+		return "", errForeign
+	}
+	return filepath.Clean(pair[1]), nil
 }
 
 func kindOf(ctx context.Context, addr string) string {

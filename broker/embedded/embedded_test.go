@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/gomodule/redigo/redis"
 
 	"github.com/umbel-go/umbel/internal/redisx"
@@ -151,6 +152,12 @@ func TestTakenPort(t *testing.T) {
 	_, err = Start(ctx, Config{Dir: t.TempDir(), Addr: l.Addr().String()})
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is taken") {
 		t.Errorf("start on a taken port: %v", err)
+	}
+	replica := miniredis.RunT(t) // cut off from its primary, perhaps for ever
+	replica.SetError("MASTERDOWN Link with MASTER is down")
+	_, err = Start(ctx, Config{Dir: t.TempDir(), Addr: replica.Addr()})
+	if err == nil || !strings.Contains(err.Error(), "is taken") || ctx.Err() != nil {
+		t.Errorf("start where a replica listens: %v", err)
 	}
 	needServer(t)
 	other := start(t, t.TempDir(), freeAddr(t))

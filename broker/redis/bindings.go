@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/umbel-go/umbel/broker"
@@ -35,6 +36,15 @@ type binding struct {
 
 func (k keyspace) member(b binding) string {
 	return b.key + k.sep + b.pattern + k.sep + b.queue
+}
+
+// parseMember is false for what no kombu wrote.
+func (k keyspace) parseMember(exchange, member string) (binding, bool) {
+	parts := strings.Split(member, k.sep)
+	if len(parts) != 3 || parts[2] == "" {
+		return binding{}, false
+	}
+	return binding{exchange, parts[0], parts[1], parts[2]}, true
 }
 
 // bindPermanent binds a queue that never expires (kombu 5.7).
@@ -80,8 +90,8 @@ func (b *Broker) table(conn redis.Conn, exchanges []string) (map[string][]bindin
 			continue
 		}
 		for _, m := range members {
-			if parts := strings.Split(m, b.keys.sep); len(parts) == 3 {
-				out[exchange] = append(out[exchange], binding{exchange, parts[0], parts[1], parts[2]})
+			if row, ok := b.keys.parseMember(exchange, m); ok {
+				out[exchange] = append(out[exchange], row)
 			}
 		}
 	}
@@ -106,12 +116,27 @@ func (row binding) matches(routingKey string) bool {
 	if row.pattern == "" {
 		return row.key == routingKey
 	}
-	re, err := regexp.Compile(row.pattern)
+	re, err := regexp.Compile(unescapeLetters(row.pattern))
 	if err != nil {
 		slog.Warn("binding ignored, its pattern cannot be read", "exchange", row.exchange, "queue", row.queue, "error", err)
 		return false
 	}
 	return re.MatchString(routingKey)
+}
+
+// unescapeLetters drops backslashes before what is not ASCII: Python escapes
+// every symbol, Go knows no such escape.
+func unescapeLetters(pattern string) string {
+	out := make([]byte, 0, len(pattern))
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] == '\\' && i+1 < len(pattern) {
+			if i++; pattern[i] < utf8.RuneSelf {
+				out = append(out, '\\')
+			}
+		}
+		out = append(out, pattern[i])
+	}
+	return string(out)
 }
 
 // topicPattern is the regular expression that kombu 5.7 stores for a topic

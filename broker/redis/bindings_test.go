@@ -2,12 +2,14 @@ package redis
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/umbel-go/umbel/broker"
 )
 
-var testKeys = keyspace{sep: "\x06\x16", steps: []int{0, 3, 6, 9}, db: 2}
+var testKeys = newKeyspace(Config{}.withDefaults(), 2)
 
 func TestTopicPattern(t *testing.T) {
 	for _, c := range []struct {
@@ -17,6 +19,7 @@ func TestTopicPattern(t *testing.T) {
 		{"worker.#", `^worker\..*?$`, []string{"worker.heartbeat", "worker.a.b"}, []string{"task.sent", "worker"}},
 		{"eu.*.paid", `^eu\.[^\.]+\.paid$`, []string{"eu.shop.paid"}, []string{"eu.a.b.paid", "eu..paid"}},
 		{"#", `^.*?$`, []string{"", "a.b"}, nil},
+		{"a.€ é", `^a\.\€\ é$`, []string{"a.€ é"}, []string{"a.x é"}},
 		{"a-b_c", `^a\-b\_c$`, []string{"a-b_c"}, []string{"a-bxc"}},
 	} {
 		if got := topicPattern(c.key); got != c.pattern {
@@ -47,6 +50,40 @@ func TestRoute(t *testing.T) {
 	if got := route(rows, "x.yz"); !slices.Equal(got, []string{"old kombu"}) {
 		t.Errorf("route(x.yz) = %v", got)
 	}
+}
+
+func TestUnescapeLetters(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`^a\.b\-c$`: `^a\.b\-c$`, `\€\€\.`: `€€\.`, `\\€`: `\\€`, `\\\€`: `\\€`, `€`: `€`, `x\`: `x\`, "": "",
+	} {
+		if got := unescapeLetters(pattern); got != want {
+			t.Errorf("unescapeLetters(%s) = %s, want %s", pattern, got, want)
+		}
+	}
+}
+
+// FuzzMembers reads bindings that anybody may have written, and routes by them.
+func FuzzMembers(f *testing.F) {
+	f.Add("celery\x06\x16\x06\x16celery", "celery")
+	f.Add("x.#\x06\x16^x\\..*?$\x06\x16q", "x.y")
+	f.Add("x.*\x06\x16^x\\..*?[^\\.]$\x06\x16q", "x.y")
+	f.Add("k\x06\x16(?<=x)\x06\x16q", "k")
+	f.Fuzz(func(t *testing.T, member, key string) {
+		row, ok := testKeys.parseMember("e", member)
+		if ok != (row.queue != "") {
+			t.Errorf("%q: %+v, %v", member, row, ok)
+		}
+		if ok && testKeys.member(row) != member {
+			t.Errorf("%q became %q", member, testKeys.member(row))
+		}
+		if got := route([]binding{row}, key); len(got) > 1 || len(got) == 1 && got[0] != row.queue {
+			t.Errorf("%q leads %q to %q", member, key, got)
+		}
+		made := rowOf(broker.Queue{Name: "q", Exchange: "e", Kind: broker.Topic, RoutingKey: key})
+		if literal := !strings.ContainsAny(key, "*#\n") && utf8.ValidString(key) && key != ""; literal && !made.matches(key) {
+			t.Errorf("the topic %q does not match itself: %s", key, made.pattern)
+		}
+	})
 }
 
 // TestMembers holds to what Celery 5.7 wrote into Redis.
@@ -84,7 +121,12 @@ func TestKeys(t *testing.T) {
 	if got := k.listFor("q", nil); got != "q" {
 		t.Errorf("listFor(nil) = %q", got)
 	}
-	p := keyspace{prefix: "shop[1]:", sep: k.sep, steps: k.steps, db: 3}
+	p := newKeyspace(Config{GlobalKeyPrefix: "shop[1]:"}.withDefaults(), 3)
+	own := newKeyspace(Config{
+		GlobalKeyPrefix: "g:", FanoutPrefix: "/{db}/x.", NoFanoutPatterns: true,
+		UnackedKey: "u", UnackedIndexKey: "ui", UnackedMutexKey: "um",
+	}.withDefaults(), 4)
+	bare := newKeyspace(Config{NoFanoutPrefix: true}.withDefaults(), 4)
 	for got, want := range map[string]string{
 		k.channel("celery.pidbox", ""):            "/2.celery.pidbox",
 		k.channel("celeryev", "worker.heartbeat"): "/2.celeryev/worker.heartbeat",
@@ -95,6 +137,13 @@ func TestKeys(t *testing.T) {
 		p.unacked():                               "shop[1]:unacked",
 		p.delayed("q"):                            "shop[1]:umbel:delayed:q",
 		p.list("q", 3):                            "shop[1]:q\x06\x163",
+		own.channel("celeryev", "task.sent"):      "g:/4/x.celeryev",
+		own.pattern("celeryev", "task.#"):         "g:/4/x.celeryev",
+		own.unacked():                             "g:u",
+		own.unackedIndex():                        "g:ui",
+		own.unackedMutex():                        "g:um",
+		bare.channel("celeryev", "task.sent"):     "celeryev/task.sent",
+		bare.pattern("celery.pidbox", ""):         "celery.pidbox",
 		p.bindingPermanent("celery"):              "shop[1]:_kombu.binding_permanent.celery",
 	} {
 		if got != want {

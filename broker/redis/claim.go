@@ -1,10 +1,12 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/gomodule/redigo/redis"
@@ -16,8 +18,9 @@ import (
 //
 //	KEYS: unacked, unacked_index, umbel:claims, then the lists: for each priority
 //	      step those of all queues
-//	ARGV: n, tag prefix, number of the first claim, number of queues, then for
-//	      each queue its name as JSON
+//	ARGV: n, tag prefix, number of the first claim, number of queues, "share" to
+//	      divide what a step gives among its queues or "drain" to empty one after
+//	      the other, then for each queue its name as JSON
 //	Result: for each claim the index of its list and the element as it was; the
 //	        tags are prefix and number, counted up
 //	Atomic. Kombu reads and deletes unacked and unacked_index. The pop comes
@@ -65,12 +68,13 @@ for first = 4, #KEYS, queues do
     if redis.call('LLEN', KEYS[first + q]) > 0 then open[#open + 1] = q end
   end
   while want > 0 and #open > 0 do
-    local share, left = math.ceil(want / #open), {}
+    local share, left = want, {}
+    if ARGV[5] == 'share' then share = math.ceil(want / #open) end
     for _, q in ipairs(open) do
       local take = math.min(share, want)
       local got = take > 0 and redis.call('RPOP', KEYS[first + q], take)
       if got and #got > 0 then
-        record(first + q - 4, ARGV[5 + q], got)
+        record(first + q - 4, ARGV[6 + q], got)
         want = want - #got
         if #got == take then left[#left + 1] = q end
       end
@@ -87,7 +91,7 @@ return out
 func (c *consumer) claim(ctx context.Context, n int) ([]broker.Delivery, error) {
 	c.claiming.Lock()
 	defer c.claiming.Unlock()
-	queues := c.rotated()
+	queues := c.ordered()
 	if len(queues) == 0 {
 		return nil, nil
 	}
@@ -99,6 +103,10 @@ func (c *consumer) claim(ctx context.Context, n int) ([]broker.Delivery, error) 
 		return err
 	})
 	if err != nil {
+		// The script may have run: under the numbers that it used, a second claim
+		// would overwrite the records of the first. What it took comes back when
+		// its lease runs out.
+		c.number += uint64(n)
 		return nil, err
 	}
 	got := c.deliveries(reply, queues, lists)
@@ -108,15 +116,21 @@ func (c *consumer) claim(ctx context.Context, n int) ([]broker.Delivery, error) 
 	return got, nil
 }
 
-// rotated gives each claim another queue to begin with.
-func (c *consumer) rotated() []string {
+// ordered are the queues in the order of the next claim: with round robin each
+// begins with another one.
+func (c *consumer) ordered() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	names := make([]string, len(c.queues))
 	for i := range c.queues {
 		names[i] = c.queues[(i+c.turn)%len(c.queues)].Name
 	}
-	c.turn++
+	switch c.b.cfg.QueueOrder {
+	case RoundRobin:
+		c.turn++
+	case Sorted:
+		slices.Sort(names)
+	}
 	return names
 }
 
@@ -131,7 +145,11 @@ func (c *consumer) claimArgs(queues []string, n int) (lists []string, args []any
 	for _, key := range lists {
 		args = append(args, key)
 	}
-	args = append(args, n, c.tag, c.number, len(queues))
+	sharing := "drain"
+	if c.b.cfg.QueueOrder == RoundRobin {
+		sharing = "share"
+	}
+	args = append(args, n, c.tag, c.number, len(queues), sharing)
 	for _, q := range queues {
 		args = append(args, appendText(nil, q))
 	}
@@ -140,7 +158,7 @@ func (c *consumer) claimArgs(queues []string, n int) (lists []string, args []any
 
 func (c *consumer) deliveries(reply []any, queues, lists []string) []broker.Delivery {
 	out := make([]broker.Delivery, 0, len(reply)/2)
-	var bare []*delivery
+	var unfit []*delivery
 	for i := 0; i+1 < len(reply); i += 2 {
 		at, _ := reply[i].(int64)
 		raw, _ := reply[i+1].([]byte)
@@ -154,8 +172,9 @@ func (c *consumer) deliveries(reply []any, queues, lists []string) []broker.Deli
 		}
 		c.number++
 		d.message, d.redelivered = decodeEnvelope(raw)
-		if d.message.Malformed != "" && string(d.message.Body) == string(raw) {
-			bare = append(bare, d)
+		if fit := fitForPython(d); !bytes.Equal(fit, raw) {
+			d.envelope = fit
+			unfit = append(unfit, d)
 		}
 		out = append(out, d)
 	}
@@ -165,25 +184,49 @@ func (c *consumer) deliveries(reply []any, queues, lists []string) []broker.Deli
 		c.inflight[d.tag] = d
 	}
 	c.mu.Unlock()
-	c.amend(bare)
+	c.amend(unfit)
 	return out
 }
 
-// amend replaces the records of elements that look like a JSON object and are
-// none, before Python can stumble over them. Without it the claims hold all the
-// same.
-func (c *consumer) amend(bare []*delivery) {
-	if len(bare) == 0 {
+// fitForPython is the envelope as it is recorded and goes back: one over which
+// neither kombu's restore nor a Python worker stumbles.
+func fitForPython(d *delivery) []byte {
+	switch {
+	case d.message.Malformed == "":
+		return completeEnvelope(d.envelope, d.message, d.queue, d.tag)
+	case bytes.Equal(d.message.Body, d.envelope):
+		return wrapMalformed(d.envelope, d.queue, d.tag)
+	}
+	return d.envelope // wrapped already
+}
+
+// amendScript replaces records of claims.
+//
+//	KEYS: unacked
+//	ARGV: tag, record, tag, record ...
+//	Atomic. Leaves alone what is no longer there.
+var amendScript = redis.NewScript(1, `
+for i = 1, #ARGV, 2 do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
+`)
+
+// amend replaces the records of what looks like an envelope and is none or is
+// incomplete, before Python can stumble over them. Without it the claims hold
+// all the same.
+func (c *consumer) amend(unfit []*delivery) {
+	if len(unfit) == 0 {
 		return
 	}
 	args := []any{c.b.keys.unacked()}
-	for _, d := range bare {
-		slog.WarnContext(c.ctx, "claimed an element that is no message", "queue", d.queue, "reason", d.message.Malformed)
-		d.envelope = wrapMalformed(d.envelope, d.queue, d.tag)
+	for _, d := range unfit {
+		if d.message.Malformed != "" {
+			slog.WarnContext(c.ctx, "claimed an element that is no message", "queue", d.queue, "reason", d.message.Malformed)
+		}
 		args = append(args, d.tag, "["+string(d.envelope)+recordTail(d.queue))
 	}
 	err := c.b.with(c.ctx, "record malformed messages", func(conn redis.Conn) error {
-		_, err := conn.Do("HSET", args...)
+		_, err := amendScript.Do(conn, args...)
 		return err
 	})
 	if err != nil {

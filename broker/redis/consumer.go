@@ -43,6 +43,7 @@ type consumer struct {
 	prefetch int
 	queues   []broker.Queue
 	waiters  map[string]*waiter
+	feeders  map[string]context.CancelFunc // of fanout queues, by name
 	inflight map[string]*delivery
 }
 
@@ -58,20 +59,21 @@ func (b *Broker) Consume(ctx context.Context, opts broker.ConsumeOptions) (broke
 		reparks:  make(chan struct{}, 1),
 		prefetch: max(opts.Prefetch, 1),
 		waiters:  map[string]*waiter{},
+		feeders:  map[string]context.CancelFunc{},
 		inflight: map[string]*delivery{},
 	}
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
 	c.open, c.closeOpen = context.WithCancel(c.ctx)
-	rows := make([]binding, len(opts.Queues))
-	for i, q := range opts.Queues {
-		rows[i] = rowOf(q)
-	}
-	if err := b.bindPermanent(ctx, rows...); err != nil {
+	if err := c.bind(ctx, opts.Queues...); err != nil {
 		c.cancel()
 		return nil, err
 	}
 	for _, q := range opts.Queues {
-		c.add(q)
+		if err := c.add(ctx, q); err != nil {
+			c.cancel()
+			c.wg.Wait()
+			return nil, err
+		}
 	}
 	b.wg.Go(c.settleLoop)
 	c.wg.Go(c.promoteLoop)
@@ -137,21 +139,48 @@ func (c *consumer) AddQueue(ctx context.Context, q broker.Queue) error {
 	if c.open.Err() != nil {
 		return fmt.Errorf("add queue %s: %w", q.Name, broker.ErrClosed)
 	}
-	if err := c.b.Declare(ctx, q); err != nil {
+	if err := c.bind(ctx, q); err != nil {
 		return err
 	}
-	c.add(q)
+	if err := c.add(ctx, q); err != nil {
+		return err
+	}
 	signal(c.wake)
 	return nil
 }
 
-func (c *consumer) add(q broker.Queue) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// bind declares queues; those of fanout exchanges are bound by their
+// subscriptions.
+func (c *consumer) bind(ctx context.Context, queues ...broker.Queue) error {
+	var rows []binding
+	for _, q := range queues {
+		if !isFanout(q.Exchange, q.Kind) {
+			rows = append(rows, rowOf(q))
+		}
+	}
+	return c.b.bindPermanent(ctx, rows...)
+}
+
+// add returns when messages for the queue can no longer be missed.
+func (c *consumer) add(ctx context.Context, q broker.Queue) error {
 	q = q.WithDefaults()
-	if !slices.ContainsFunc(c.queues, func(have broker.Queue) bool { return have.Name == q.Name }) {
+	c.mu.Lock()
+	known := slices.ContainsFunc(c.queues, func(have broker.Queue) bool { return have.Name == q.Name })
+	var active <-chan error
+	if !known && c.open.Err() == nil {
 		c.queues = append(c.queues, q)
 		c.setWaiters()
+		active = c.feed(q)
+	}
+	c.mu.Unlock()
+	if active == nil {
+		return nil
+	}
+	select {
+	case err := <-active:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("subscribe to fanout exchange %s: %w", q.Exchange, ctx.Err())
 	}
 }
 
@@ -162,7 +191,19 @@ func (c *consumer) CancelQueue(_ context.Context, name string) error {
 	defer c.mu.Unlock()
 	c.queues = slices.DeleteFunc(c.queues, func(q broker.Queue) bool { return q.Name == name })
 	c.setWaiters()
+	if stop := c.feeders[name]; stop != nil {
+		stop()
+		delete(c.feeders, name)
+	}
 	return nil
+}
+
+// SetPrefetch changes how many deliveries may be unsettled at once.
+func (c *consumer) SetPrefetch(n int) {
+	c.mu.Lock()
+	c.prefetch = max(n, 1)
+	c.mu.Unlock()
+	signal(c.freed)
 }
 
 // Queues lists what is consumed.

@@ -2,11 +2,11 @@ package redis
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/protocol"
 )
@@ -91,20 +91,16 @@ func (d *delivery) Park(ctx context.Context, until time.Time) error {
 
 // Dead moves the message to the queue's dead letters.
 func (d *delivery) Dead(ctx context.Context, reason string) error {
-	k := d.c.b.keys
-	head, err := protocol.Marshal(protocol.Object{
-		{Name: "reason", Value: reason},
-		{Name: "time", Value: json.Number(strconv.FormatInt(time.Now().Unix(), 10))},
-		{Name: "queue", Value: d.queue},
-	})
+	letter, err := letterJSON(d.queue, reason, time.Now(), d.envelope)
 	if err != nil {
 		return fmt.Errorf("dead-letter: %w", err)
 	}
+	k := d.c.b.keys
 	return d.settle(ctx, &operation{
 		doing:  "dead-letter",
 		script: deadScript,
-		args: []any{k.unacked(), k.unackedIndex(), k.claims(), k.dead(d.queue), k.deadBytes(d.queue), d.tag,
-			string(head[:len(head)-1]) + `, "envelope": `, d.c.b.cfg.DeadCount, d.c.b.cfg.DeadBytes},
+		args: []any{k.unacked(), k.unackedIndex(), k.claims(), k.dead(d.queue), k.deadLetters(d.queue), k.deadBytes(d.queue),
+			d.tag, uuid.NewString(), letter, d.c.b.cfg.DeadCount, d.c.b.cfg.DeadBytes},
 	})
 }
 

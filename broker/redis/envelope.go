@@ -91,6 +91,7 @@ func parseEnvelope(raw []byte) (*protocol.Message, bool, error) {
 	m := &protocol.Message{}
 	var body protocol.Raw
 	var properties protocol.Object
+	noHeaders := false
 	for _, f := range fields {
 		switch f.Name {
 		case "body":
@@ -101,12 +102,16 @@ func parseEnvelope(raw []byte) (*protocol.Message, bool, error) {
 			m.ContentType = textOf(f.Value)
 		case "headers":
 			m.Headers = objectOf(f.Value)
+			noHeaders = m.Headers == nil && string(f.Value) != "null"
 		case "properties":
 			properties = objectOf(f.Value)
 		}
 	}
 	if properties == nil {
 		return nil, false, fmt.Errorf("%w: it has no properties", errNoEnvelope)
+	}
+	if noHeaders {
+		return nil, false, fmt.Errorf("%w: its headers are not an object", errNoEnvelope)
 	}
 	again := setProperties(m, properties)
 	if encoding := m.Headers.String(malformedHeader); encoding == "hex" {
@@ -215,6 +220,52 @@ func redeliver(raw []byte) []byte {
 		return raw
 	}
 	return marked
+}
+
+// completeEnvelope adds what other producers leave out and kombu cannot do
+// without: headers, and in the properties a delivery tag and where the message
+// came from.
+func completeEnvelope(raw []byte, m *protocol.Message, queue, tag string) []byte {
+	p := m.Properties
+	if m.Headers != nil && p.DeliveryTag != "" && (p.RoutingKey != "" || p.Exchange != "") {
+		return raw
+	}
+	fields, err := protocol.SplitObject(raw)
+	if err != nil {
+		return raw
+	}
+	out := make(protocol.Object, 0, len(fields)+1)
+	for _, f := range fields {
+		if f.Name == "properties" {
+			out = out.Set(f.Name, completeProperties(objectOf(f.Value), queue, tag))
+		} else {
+			out = out.Set(f.Name, f.Value)
+		}
+	}
+	if m.Headers == nil {
+		out = out.Set("headers", protocol.Object{})
+	}
+	complete, err := protocol.Marshal(out)
+	if err != nil {
+		return raw
+	}
+	return complete
+}
+
+func completeProperties(o protocol.Object, queue, tag string) protocol.Object {
+	info, _ := o.Get("delivery_info")
+	where, _ := info.(protocol.Object)
+	if _, ok := where.Get("exchange"); !ok {
+		where = where.Set("exchange", "")
+	}
+	if _, ok := where.Get("routing_key"); !ok {
+		where = where.Set("routing_key", queue)
+	}
+	o = o.Set("delivery_info", where)
+	if o.String("delivery_tag") == "" {
+		o = o.Set("delivery_tag", tag)
+	}
+	return o
 }
 
 // malformedHeader marks an envelope that carries an element which was none, its

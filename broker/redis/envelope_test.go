@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -123,7 +124,7 @@ func TestRecords(t *testing.T) {
 	for _, queue := range []string{"celery", `q"uo\te`, "日本", "a/b", `ends\`} {
 		for _, envelope := range []string{`{"a": "b", "c": ", \"\", \""}`, `{}`} {
 			raw := "[" + envelope + recordTail(queue)
-			r, err := parseRecord([]byte(raw))
+			r, err := parseRecord("t", []byte(raw))
 			if err != nil || string(r.envelope) != envelope || r.exchange != "" || r.routingKey != queue {
 				t.Errorf("parseRecord(%s) = %s %q %q, %v", raw, r.envelope, r.exchange, r.routingKey, err)
 			}
@@ -132,11 +133,62 @@ func TestRecords(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"", "[]", "[{}]", `[{}, ""]`, "x"} {
-		if _, err := parseRecord([]byte(bad)); err == nil {
+	for _, element := range []string{"{not json}", `{"a": "}`, `{}, {}`, `{}, "", "other"], [{}`} {
+		r, err := parseRecord("t", []byte("["+element+recordTail("celery")))
+		m, _ := decodeEnvelope(r.envelope)
+		if err != nil || string(m.Body) != element || m.Malformed == "" || r.exchange != "" || r.routingKey != "celery" {
+			t.Errorf("record of %s: %s %q, %v; want it wrapped", element, r.envelope, r.routingKey, err)
+		}
+	}
+	for _, bad := range []string{"", "[]", "[{}]", `[{}, ""]`, "x", `{}, "", "celery"]`} {
+		if _, err := parseRecord("t", []byte(bad)); err == nil {
 			t.Errorf("parseRecord(%q) succeeded", bad)
 		}
 		parseTail([]byte(bad))
+	}
+}
+
+// FuzzRecord reads what may lie in the unacked hash.
+func FuzzRecord(f *testing.F) {
+	for _, elements := range golden(f) {
+		f.Add([]byte("["+elements[0]+recordTail("celery")), "celery")
+	}
+	f.Add([]byte(`[{}, "ex", "key"]`), `q"\`)
+	f.Add([]byte(`[{}, "", "]`), "")
+	f.Fuzz(func(t *testing.T, data []byte, queue string) {
+		if r, err := parseRecord("t", data); err == nil {
+			if _, err := protocol.Decode(r.envelope); err != nil {
+				t.Errorf("envelope of a record: %v", err)
+			}
+			m, _ := decodeEnvelope(r.envelope)
+			if m.Malformed == "" {
+				whole, _ := decodeEnvelope(completeEnvelope(r.envelope, m, "q", "tag"))
+				if p := whole.Properties; whole.Malformed != "" || string(whole.Body) != string(m.Body) || p.DeliveryTag == "" || whole.Headers == nil {
+					t.Errorf("completing %q changed it: %+v", r.envelope, whole)
+				}
+			}
+		}
+		parseTail(data)
+		if !utf8.ValidString(queue) {
+			return
+		}
+		ours := []byte("[{}" + recordTail(queue))
+		if r, err := parseRecord("t", ours); err != nil || r.routingKey != queue || parseTail(ours).routingKey != queue {
+			t.Errorf("record %q of queue %q: %+v, %v", ours, queue, r, err)
+		}
+	})
+}
+
+func TestCompleteEnvelope(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"body": "x", "properties": {}}`: `{"body": "x", "properties": {"delivery_info": {"exchange": "", "routing_key": "q"}, "delivery_tag": "t"}, "headers": {}}`,
+		`{"headers": null, "body": "x", "properties": {"delivery_tag": "own", "delivery_info": {"exchange": "e"}, "n": 1.0}}`: `{"headers": {}, "body": "x", "properties": {"delivery_tag": "own", "delivery_info": {"exchange": "e", "routing_key": "q"}, "n": 1.0}}`,
+		`{"headers":{},"body":"x","properties":{"delivery_tag":"own","delivery_info":{"exchange":"","routing_key":"q"}}}`:     `{"headers":{},"body":"x","properties":{"delivery_tag":"own","delivery_info":{"exchange":"","routing_key":"q"}}}`,
+	} {
+		m, _ := decodeEnvelope([]byte(raw))
+		if got := completeEnvelope([]byte(raw), m, "q", "t"); string(got) != want {
+			t.Errorf("complete(%s)\n  = %s\nwant %s", raw, got, want)
+		}
 	}
 }
 
@@ -167,7 +219,7 @@ func FuzzDecodeEnvelope(f *testing.F) {
 			}
 		}
 		parseTail(data)
-		if r, err := parseRecord(data); err == nil {
+		if r, err := parseRecord("t", data); err == nil {
 			if _, err := protocol.Decode(r.envelope); err != nil {
 				t.Errorf("envelope of a record: %v", err)
 			}

@@ -12,7 +12,24 @@ type keyspace struct {
 	prefix string
 	sep    string
 	steps  []int
-	db     int
+	// fanout stands before the exchange in channels; patterns says whether the
+	// routing key follows it.
+	fanout   string
+	patterns bool
+
+	unackedKey, unackedIndexKey, unackedMutexKey string
+}
+
+func newKeyspace(cfg Config, db int) keyspace {
+	k := keyspace{
+		prefix: cfg.GlobalKeyPrefix, sep: cfg.Separator, steps: cfg.PrioritySteps,
+		patterns:   !cfg.NoFanoutPatterns,
+		unackedKey: cfg.UnackedKey, unackedIndexKey: cfg.UnackedIndexKey, unackedMutexKey: cfg.UnackedMutexKey,
+	}
+	if !cfg.NoFanoutPrefix {
+		k.fanout = strings.ReplaceAll(cfg.FanoutPrefix, "{db}", strconv.Itoa(db))
+	}
+	return k
 }
 
 // list is a queue's list for one priority step (kombu). The right end is
@@ -54,18 +71,18 @@ func (k keyspace) listFor(queue string, priority *int) string {
 //
 //	type: hash of tag to [envelope, exchange, routing key]; written and read by
 //	workers of both languages
-func (k keyspace) unacked() string { return k.prefix + "unacked" }
+func (k keyspace) unacked() string { return k.prefix + k.unackedKey }
 
 // unackedIndex orders unacked by age (kombu): Unix seconds of the claim, of its
 // last renewal for ours, of the due time for what is parked.
 //
 //	type: zset of tag; written and read as unacked
-func (k keyspace) unackedIndex() string { return k.prefix + "unacked_index" }
+func (k keyspace) unackedIndex() string { return k.prefix + k.unackedIndexKey }
 
 // unackedMutex is held by whoever restores expired claims (kombu).
 //
 //	type: string, TTL 300 s; written and read by workers of both languages
-func (k keyspace) unackedMutex() string { return k.prefix + "unacked_mutex" }
+func (k keyspace) unackedMutex() string { return k.prefix + k.unackedMutexKey }
 
 // binding is an exchange's table of queues (kombu).
 //
@@ -87,11 +104,11 @@ func (k keyspace) bindingPermanent(exchange string) string {
 //	queues, read by Python's sweep
 func (k keyspace) bindingDeadlines() string { return k.prefix + "_kombu.binding_deadlines" }
 
-// channel is the pub/sub channel of a fanout exchange (kombu with fanout_prefix
-// and fanout_patterns on).
+// channel is the pub/sub channel of a fanout exchange (kombu, by default with
+// the database number in front and the routing key at the end).
 func (k keyspace) channel(exchange, routingKey string) string {
-	c := k.prefix + "/" + strconv.Itoa(k.db) + "." + exchange
-	if routingKey == "" {
+	c := k.prefix + k.fanout + exchange
+	if routingKey == "" || !k.patterns {
 		return c
 	}
 	return c + "/" + routingKey
@@ -101,7 +118,7 @@ func (k keyspace) channel(exchange, routingKey string) string {
 // channel with # rewritten to *.
 func (k keyspace) pattern(exchange, routingKey string) string {
 	c := globEscaper.Replace(k.channel(exchange, ""))
-	if routingKey == "" {
+	if routingKey == "" || !k.patterns {
 		return c
 	}
 	return c + "/" + strings.ReplaceAll(routingKey, "#", "*")
@@ -129,15 +146,28 @@ func (k keyspace) delayed(queue string) string { return k.delayedPrefix() + queu
 
 func (k keyspace) delayedPrefix() string { return k.prefix + "umbel:delayed:" }
 
-// dead are a queue's dead letters, the newest in front:
+// poured says that a message of a fanout exchange is in the queue's list: each
+// consumer of the queue receives it from the channel.
+//
+//	type: string, TTL 5 min; written and read by Umbel consumers
+func (k keyspace) poured(queue, deliveryTag string) string {
+	return k.prefix + "umbel:poured:" + queue + ":" + deliveryTag
+}
+
+// dead are the ids of a queue's dead letters, the newest in front.
+//
+//	type: list, bounded by the count and the bytes of the letters; written by
+//	Umbel consumers and operators, read by operators
+func (k keyspace) dead(queue string) string { return k.prefix + "umbel:dead:" + queue }
+
+// deadLetters holds the letters:
 //
 //	{"reason": text, "time": Unix seconds, "queue": name, "envelope": {...}}
 //
-//	type: list of JSON, bounded by count and bytes; written by Umbel consumers,
-//	read by operators
-func (k keyspace) dead(queue string) string { return k.prefix + "umbel:dead:" + queue }
+//	type: hash of id to JSON; written and read with dead
+func (k keyspace) deadLetters(queue string) string { return k.prefix + "umbel:dead.letters:" + queue }
 
-// deadBytes is the size of dead's elements.
+// deadBytes is the size of the letters.
 //
 //	type: integer; written and read with dead
 func (k keyspace) deadBytes(queue string) string { return k.prefix + "umbel:dead.bytes:" + queue }

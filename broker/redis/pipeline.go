@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gomodule/redigo/redis"
 )
@@ -61,4 +62,43 @@ func pipelined(conn redis.Conn, cmds []command) ([]any, error) {
 		replies[i] = reply
 	}
 	return replies, failed
+}
+
+type call struct {
+	script *redis.Script
+	args   []any
+}
+
+type reply struct {
+	value any
+	err   error
+}
+
+// runScripts runs scripts in one round trip, and those that the server does not
+// know yet once more by their text.
+func runScripts(conn redis.Conn, calls []call) []reply {
+	replies := make([]reply, len(calls))
+	failed := func(err error) []reply {
+		for i := range replies {
+			replies[i].err = err
+		}
+		return replies
+	}
+	for _, c := range calls {
+		if err := c.script.SendHash(conn, c.args...); err != nil {
+			return failed(err)
+		}
+	}
+	if err := conn.Flush(); err != nil {
+		return failed(err)
+	}
+	for i := range calls {
+		replies[i].value, replies[i].err = conn.Receive()
+	}
+	for i, c := range calls {
+		if err := replies[i].err; err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT ") {
+			replies[i].value, replies[i].err = c.script.Do(conn, c.args...)
+		}
+	}
+	return replies
 }

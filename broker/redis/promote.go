@@ -11,11 +11,16 @@ import (
 )
 
 const (
-	// promoteLimit bounds the messages of one queue that one script moves.
+	// promoteLimit and promoteBytes bound what one script moves, and so the time
+	// that it keeps Redis from others; a single message may be larger.
 	promoteLimit = 200
+	promoteBytes = 1 << 20
 	// promoteAtMost is how long a promoter sleeps: another process may park
 	// something earlier than all it knows.
 	promoteAtMost = time.Second
+	// promoteGather lets what is due at nearly the same time come back together,
+	// and so in its order.
+	promoteGather = 5 * time.Millisecond
 	// promoteJitter spreads the promoters of a fleet over the moment when
 	// something is due, so that one finds it and the others find it done.
 	promoteJitter = 30 * time.Millisecond
@@ -28,7 +33,7 @@ const (
 //
 //	KEYS: unacked, unacked_index, umbel:delayed
 //	ARGV: key prefix of umbel:delayed:<queue>, global key prefix, separator,
-//	      limit for each queue, then the priority steps
+//	      greatest count, bytes after which no more follows, then the priority steps
 //	Result: messages moved, milliseconds until the next is due or -1
 //	Atomic, hence no lock among the processes that run it. It names lists that
 //	are not in KEYS; kombu's layout does not fit Redis Cluster anyway. cjson
@@ -42,30 +47,35 @@ local function list(queue, element)
   local ok, decoded = pcall(cjson.decode, element)
   local priority = ok and type(decoded) == 'table' and type(decoded.properties) == 'table' and tonumber(decoded.properties.priority) or 0
   local step = 0
-  for i = 5, #ARGV do
+  priority = math.min(priority, 9)
+  for i = 6, #ARGV do
     if tonumber(ARGV[i]) <= priority then step = tonumber(ARGV[i]) end
   end
   if step == 0 then return ARGV[2] .. queue end
   return ARGV[2] .. queue .. ARGV[3] .. string.format('%d', step)
 end
 
-local moved = 0
+local moved, left, bytes = 0, tonumber(ARGV[4]), tonumber(ARGV[5])
 for _, queue in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', nowText, 'LIMIT', 0, 16)) do
   local index = ARGV[1] .. queue
-  local due = redis.call('ZRANGEBYSCORE', index, '-inf', nowText, 'LIMIT', 0, tonumber(ARGV[4]))
+  redis.call('ZREM', KEYS[3], queue)
+  local due = bytes > 0 and redis.call('ZRANGEBYSCORE', index, '-inf', nowText, 'LIMIT', 0, left) or {}
   for i = #due, 1, -1 do
+    if bytes <= 0 then break end
     local record = redis.call('HGET', KEYS[1], due[i])
     redis.call('ZREM', index, due[i])
+    left = left - 1
     if record then
       local element = envelope(record)
       redis.call('HDEL', KEYS[1], due[i])
       redis.call('ZREM', KEYS[2], due[i])
       redis.call('RPUSH', list(queue, element), element)
       moved = moved + 1
+      bytes = bytes - #element
     end
   end
   local first = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
-  if #first == 0 then redis.call('ZREM', KEYS[3], queue) else redis.call('ZADD', KEYS[3], first[2], queue) end
+  if #first > 0 then redis.call('ZADD', KEYS[3], first[2], queue) end
 end
 local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 if #first == 0 then return {moved, -1} end
@@ -94,7 +104,7 @@ func (c *consumer) promoteLoop() {
 // promote returns when to look again.
 func (c *consumer) promote(ctx context.Context) (time.Duration, error) {
 	k := c.b.keys
-	args := []any{k.unacked(), k.unackedIndex(), k.delayedQueues(), k.delayedPrefix(), k.prefix, k.sep, promoteLimit}
+	args := []any{k.unacked(), k.unackedIndex(), k.delayedQueues(), k.delayedPrefix(), k.prefix, k.sep, promoteLimit, promoteBytes}
 	for _, step := range k.steps {
 		args = append(args, strconv.Itoa(step))
 	}
@@ -111,5 +121,5 @@ func (c *consumer) promote(ctx context.Context) (time.Duration, error) {
 	case answer[1] == 0:
 		return 0, nil
 	}
-	return time.Duration(answer[1])*time.Millisecond + rand.N(promoteJitter), nil
+	return time.Duration(answer[1])*time.Millisecond + promoteGather + rand.N(promoteJitter), nil
 }

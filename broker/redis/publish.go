@@ -31,6 +31,11 @@ func isFanout(exchange, kind string) bool { return kind == broker.Fanout || exch
 // than 500 writes): after an error that says why, none of a transaction's
 // messages was sent; after ErrConnection they may have been.
 func (b *Broker) Publish(ctx context.Context, msgs ...broker.Publishing) error {
+	if slices.ContainsFunc(msgs, func(p broker.Publishing) bool { return p.Exchange == protocol.ControlExchange }) {
+		if err := b.rebindReplies(ctx); err != nil {
+			return err
+		}
+	}
 	return b.with(ctx, "publish", func(conn redis.Conn) error {
 		tables, err := b.table(conn, lookups(msgs))
 		if err != nil {
@@ -76,6 +81,9 @@ func (b *Broker) writes(msgs []broker.Publishing, tables map[string][]binding) (
 		queues := []string{p.RoutingKey}
 		if p.Exchange != "" {
 			queues = route(tables[p.Exchange], p.RoutingKey)
+		}
+		if len(queues) == 0 && b.cfg.DeadletterQueue != "" {
+			queues = []string{b.cfg.DeadletterQueue}
 		}
 		if len(queues) == 0 && p.Mandatory {
 			return nil, fmt.Errorf("%w: exchange %q, routing key %q", broker.ErrNoQueue, p.Exchange, p.RoutingKey)

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -22,15 +23,24 @@ func recordTail(queue string) string {
 	return string(appendText([]byte(`, "", `), queue)) + "]"
 }
 
-func parseRecord(raw []byte) (record, error) {
+// parseRecord reads the record of a tag. A record of ours may hold an element
+// that only looked like an envelope, when its consumer died before it could amend
+// it: that is told by the record's end and comes back wrapped.
+func parseRecord(tag string, raw []byte) (record, error) {
 	parts, err := protocol.SplitArray(raw)
+	if err == nil && len(parts) == 3 {
+		return record{envelope: parts[0], exchange: textOf(parts[1]), routingKey: textOf(parts[2])}, nil
+	}
+	end := parseTail(raw)
+	tail := recordTail(end.routingKey)
+	if end.routingKey != "" && bytes.HasPrefix(raw, []byte("[")) && bytes.HasSuffix(raw, []byte(tail)) {
+		element := raw[1 : len(raw)-len(tail)]
+		return record{envelope: wrapMalformed(element, end.routingKey, tag), routingKey: end.routingKey}, nil
+	}
 	if err != nil {
 		return record{}, fmt.Errorf("record of an unacked message: %w", err)
 	}
-	if len(parts) != 3 {
-		return record{}, errors.New("record of an unacked message is not [envelope, exchange, routing key]")
-	}
-	return record{envelope: parts[0], exchange: textOf(parts[1]), routingKey: textOf(parts[2])}, nil
+	return record{}, errors.New("record of an unacked message is not [envelope, exchange, routing key]")
 }
 
 // luaEnvelope defines envelope(record): the envelope's text in a record of

@@ -5,9 +5,21 @@
 // it, this driver cannot lose: one script takes and records. Claims carry tags
 // of their own and a lease, so that a live worker keeps a message for as long as
 // it needs, and the messages of a dead one come back within seconds.
+//
+// On a server with access lists the user needs no more than this (~* may be
+// narrowed to the global key prefix; PSUBSCRIBE needs &*, since Redis compares
+// patterns literally):
+//
+//	ACL SETUSER umbel on >password ~* &* -@all +ping +select +time
+//	  +eval +evalsha +multi +exec +publish +psubscribe +punsubscribe
+//	  +lpush +rpush +rpop +brpop +blmove +llen +lrange +lrem
+//	  +hset +hget +hmget +hdel +hexists +hstrlen +sadd +srem +smembers
+//	  +zadd +zrem +zscore +zcard +zcount +zrange +zrangebyscore
+//	  +set +get +incrby +decrby +del +pexpire
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +37,8 @@ import (
 // Config is how a Broker is made. Every peer on the database must agree on
 // GlobalKeyPrefix, PrioritySteps and Separator (transport options of kombu).
 type Config struct {
-	// URL as redisx.ParseURL reads it.
+	// URL as redisx.ParseURL reads it: one server or, separated by semicolons, a
+	// failover list.
 	URL string
 	// GlobalKeyPrefix stands before every key and channel.
 	GlobalKeyPrefix string
@@ -38,6 +51,27 @@ type Config struct {
 	// abandoned; 0 means an hour, as in kombu. It must exceed their longest
 	// countdown and run time. Claims of Umbel workers do not depend on it.
 	VisibilityTimeout time.Duration
+	// QueueOrder is how a claim goes over the queues of a priority step
+	// (queue_order_strategy); "" means RoundRobin.
+	QueueOrder QueueOrder
+	// FanoutPrefix stands before the exchange in the names of channels, with
+	// "{db}" for the database number; "" means kombu's "/{db}.". With
+	// NoFanoutPrefix nothing stands there (fanout_prefix=False), with
+	// NoFanoutPatterns no routing key stands behind (fanout_patterns=False).
+	FanoutPrefix     string
+	NoFanoutPrefix   bool
+	NoFanoutPatterns bool
+	// UnackedKey, UnackedIndexKey and UnackedMutexKey are where claims are kept;
+	// "" means kombu's unacked, unacked_index and unacked_mutex.
+	UnackedKey      string
+	UnackedIndexKey string
+	UnackedMutexKey string
+	// DeadletterQueue takes what matches no queue of its exchange; "" drops it.
+	DeadletterQueue string
+	// ConnectTimeout and CommandTimeout bound connecting (5 s) and the answer to
+	// one command (10 s).
+	ConnectTimeout time.Duration
+	CommandTimeout time.Duration
 	// Lease is how old the last sign of life of an Umbel worker may be before
 	// its claims are returned; 0 means 8 s. It is renewed four times as often.
 	// It must be the same in the whole fleet.
@@ -48,8 +82,28 @@ type Config struct {
 	DeadBytes int64
 }
 
+// QueueOrder is how the queues of one priority step share a claim.
+type QueueOrder string
+
+// The strategies of kombu. The last two let a queue wait for as long as those
+// before it have messages.
+const (
+	// RoundRobin divides what may be claimed among the queues that have
+	// messages.
+	RoundRobin QueueOrder = "round_robin"
+	// Sorted empties the queues in the order of their names.
+	Sorted QueueOrder = "sorted"
+	// Priority empties the queues in the order in which they were given.
+	Priority QueueOrder = "priority"
+)
+
 func (c Config) withDefaults() Config {
-	if c.PrioritySteps == nil {
+	c.QueueOrder = cmp.Or(c.QueueOrder, RoundRobin)
+	c.FanoutPrefix = cmp.Or(c.FanoutPrefix, "/{db}.")
+	c.UnackedKey = cmp.Or(c.UnackedKey, "unacked")
+	c.UnackedIndexKey = cmp.Or(c.UnackedIndexKey, "unacked_index")
+	c.UnackedMutexKey = cmp.Or(c.UnackedMutexKey, "unacked_mutex")
+	if len(c.PrioritySteps) == 0 {
 		c.PrioritySteps = []int{0, 3, 6, 9}
 	}
 	if c.Separator == "" {
@@ -68,6 +122,19 @@ func (c Config) withDefaults() Config {
 		c.DeadBytes = 64 << 20
 	}
 	return c
+}
+
+func (c Config) validate() error {
+	for i, step := range c.PrioritySteps {
+		if i == 0 && step != 0 || i > 0 && step <= c.PrioritySteps[i-1] {
+			return errors.New("priority steps must begin with 0 and ascend, as in 0, 3, 6, 9")
+		}
+	}
+	switch c.QueueOrder {
+	case RoundRobin, Sorted, Priority:
+		return nil
+	}
+	return fmt.Errorf("unknown queue order %q (known: %s, %s, %s)", c.QueueOrder, RoundRobin, Sorted, Priority)
 }
 
 // Broker is a broker.Broker over one Redis database.
@@ -100,14 +167,16 @@ func New(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.PrioritySteps[0] != 0 {
-		return nil, errors.New("priority steps must begin with 0")
+	if err := cfg.validate(); err != nil {
+		return nil, err
 	}
+	opts.DialTimeout, opts.Timeout = cfg.ConnectTimeout, cfg.CommandTimeout
+	opts = opts.WithDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Broker{
 		cfg:    cfg,
-		opts:   opts.WithDefaults(),
-		keys:   keyspace{prefix: cfg.GlobalKeyPrefix, sep: cfg.Separator, steps: cfg.PrioritySteps, db: opts.DB},
+		opts:   opts,
+		keys:   newKeyspace(cfg, opts.DB),
 		pool:   opts.Pool(),
 		boot:   uuid.NewString()[:8],
 		ctx:    ctx,
@@ -116,12 +185,13 @@ func New(cfg Config) (*Broker, error) {
 	}, nil
 }
 
-// Info describes the connection.
+// Info describes the connection; of a failover list, to the server in use.
 func (b *Broker) Info() broker.Info {
-	host, port := b.opts.HostPort()
+	server := b.opts.Current()
+	host, port := server.HostPort()
 	return broker.Info{
-		Transport: "redis", Host: host, Port: port, User: b.opts.Username,
-		VirtualHost: strconv.Itoa(b.opts.DB), URL: b.opts.Redacted(),
+		Transport: "redis", Host: host, Port: port, User: server.Username,
+		VirtualHost: strconv.Itoa(server.DB), URL: server.Redacted(),
 	}
 }
 
@@ -141,7 +211,7 @@ func (b *Broker) Close() error {
 }
 
 // with runs f on a pooled connection and says in errors what was being done. The
-// end of ctx does not interrupt f, whose commands redisx bounds to 10 s.
+// end of ctx breaks the connection, a second later, if f still uses it.
 func (b *Broker) with(ctx context.Context, doing string, f func(redis.Conn) error) error {
 	if b.ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, broker.ErrClosed)
@@ -150,14 +220,17 @@ func (b *Broker) with(ctx context.Context, doing string, f func(redis.Conn) erro
 		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	}
 	conn, err := b.pool.GetContext(ctx)
-	if err != nil {
-		return wrap(doing, err)
+	if err == nil {
+		defer conn.Close()
+		err = f(conn)
 	}
-	defer conn.Close()
-	if err := f(conn); err != nil {
-		return b.closedOr(wrap(doing, err))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && redisx.IsConnection(err):
+		return fmt.Errorf("%s: %w: %w", doing, ctx.Err(), err)
 	}
-	return nil
+	return b.closedOr(wrap(doing, err))
 }
 
 // closedOr prefers ErrClosed to the errors that closing provokes.

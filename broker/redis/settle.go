@@ -3,7 +3,6 @@ package redis
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -59,29 +58,6 @@ local due = string.format('%.6f', tonumber(t[1]) + tonumber(t[2]) / 1000000 + to
 redis.call('ZADD', KEYS[2], due, ARGV[1])
 redis.call('ZADD', KEYS[4], due, ARGV[1])
 redis.call('ZADD', KEYS[5], 'LT', due, ARGV[3])
-return 1
-`)
-
-// deadScript moves a claimed message to the dead letters and drops the oldest
-// of those beyond the bounds; the newest always stays.
-//
-//	KEYS: unacked, unacked_index, umbel:claims, umbel:dead:<queue>, umbel:dead.bytes:<queue>
-//	ARGV: tag, the entry's JSON up to the envelope, greatest count, greatest size
-//	Result: 1, or 0 when the claim was no longer there
-//	Atomic.
-var deadScript = redis.NewScript(5, luaEnvelope+`
-redis.call('ZREM', KEYS[3], ARGV[1])
-local record = redis.call('HGET', KEYS[1], ARGV[1])
-if not record then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-local entry = ARGV[2] .. envelope(record) .. '}'
-local count = redis.call('LPUSH', KEYS[4], entry)
-local bytes = redis.call('INCRBY', KEYS[5], #entry)
-while count > 1 and (count > tonumber(ARGV[3]) or bytes > tonumber(ARGV[4])) do
-  bytes = redis.call('DECRBY', KEYS[5], #redis.call('RPOP', KEYS[4]))
-  count = count - 1
-end
 return 1
 `)
 
@@ -230,43 +206,4 @@ func outcome(n int, err error) error {
 		return broker.ErrClaimLost
 	}
 	return nil
-}
-
-type call struct {
-	script *redis.Script
-	args   []any
-}
-
-type reply struct {
-	value any
-	err   error
-}
-
-// runScripts runs scripts in one round trip, and those that the server does not
-// know yet once more by their text.
-func runScripts(conn redis.Conn, calls []call) []reply {
-	replies := make([]reply, len(calls))
-	failed := func(err error) []reply {
-		for i := range replies {
-			replies[i].err = err
-		}
-		return replies
-	}
-	for _, c := range calls {
-		if err := c.script.SendHash(conn, c.args...); err != nil {
-			return failed(err)
-		}
-	}
-	if err := conn.Flush(); err != nil {
-		return failed(err)
-	}
-	for i := range calls {
-		replies[i].value, replies[i].err = conn.Receive()
-	}
-	for i, c := range calls {
-		if err := replies[i].err; err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT ") {
-			replies[i].value, replies[i].err = c.script.Do(conn, c.args...)
-		}
-	}
-	return replies
 }

@@ -80,7 +80,12 @@ func subscriptionRow(opts broker.SubscribeOptions) binding {
 func (s *subscription) start(ctx context.Context) error {
 	read := s.readList
 	if isFanout(s.opts.Exchange, s.opts.Kind) {
-		if err := s.psubscribe(); err != nil {
+		stop := context.AfterFunc(ctx, func() { s.conn.Close() })
+		err := s.psubscribe()
+		if !stop() {
+			err = ctx.Err()
+		}
+		if err != nil {
 			return err
 		}
 		s.wg.Go(s.ping)
@@ -117,13 +122,32 @@ func (s *subscription) rebind() {
 	for {
 		select {
 		case <-t.C:
-			if err := s.bind(s.ctx); err != nil && s.ctx.Err() == nil {
+			if err := errors.Join(s.bind(s.ctx), s.prolong(s.ctx)); err != nil && s.ctx.Err() == nil {
 				slog.DebugContext(s.ctx, "binding not renewed", "queue", s.opts.Queue, "error", err)
 			}
 		case <-s.ctx.Done():
 			return
 		}
 	}
+}
+
+// rebindReplies puts the bindings of the reply queues back just before somebody
+// is asked to answer to them: they may have been swept a moment ago.
+func (b *Broker) rebindReplies(ctx context.Context) error {
+	b.mu.Lock()
+	var replies []*subscription
+	for s := range b.subs {
+		if s.opts.Exchange == protocol.ReplyExchange {
+			replies = append(replies, s)
+		}
+	}
+	b.mu.Unlock()
+	for _, s := range replies {
+		if err := s.bind(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deliver reports false when the subscription was closed.
@@ -178,21 +202,41 @@ func (s *subscription) cleanup() error {
 	defer cancel()
 	k := s.b.keys
 	return s.b.with(ctx, "close "+s.opts.Queue, func(conn redis.Conn) error {
-		var cmds []command
+		cmds := s.expirations()
 		if s.opts.Exchange != "" {
 			cmds = append(cmds,
 				command{"SREM", []any{k.binding(s.row.exchange), k.member(s.row)}},
 				command{"SREM", []any{k.bindingPermanent(s.row.exchange), k.member(s.row)}})
 		}
-		for _, list := range k.lists(s.opts.Queue) {
-			switch {
-			case !s.opts.DurableQueue:
-				cmds = append(cmds, command{"DEL", []any{list}})
-			case s.opts.Expires > 0:
-				cmds = append(cmds, command{"PEXPIRE", []any{list, s.opts.Expires.Milliseconds()}})
-			}
+		if !s.opts.DurableQueue {
+			cmds = append(cmds, command{"DEL", redis.Args{}.AddFlat(k.lists(s.opts.Queue))})
 		}
 		_, err := pipelined(conn, cmds)
 		return err
 	})
+}
+
+// prolong puts off the end of a durable queue's lists, which may have been made
+// anew by something that was put back.
+func (s *subscription) prolong(ctx context.Context) error {
+	cmds := s.expirations()
+	if len(cmds) == 0 {
+		return nil
+	}
+	return s.b.with(ctx, "prolong "+s.opts.Queue, func(conn redis.Conn) error {
+		_, err := pipelined(conn, cmds)
+		return err
+	})
+}
+
+// expirations let the lists of a durable queue end as long after now as its
+// Expires says.
+func (s *subscription) expirations() (cmds []command) {
+	if !s.opts.DurableQueue || s.opts.Expires == 0 {
+		return nil
+	}
+	for _, list := range s.b.keys.lists(s.opts.Queue) {
+		cmds = append(cmds, command{"PEXPIRE", []any{list, s.opts.Expires.Milliseconds()}})
+	}
+	return cmds
 }

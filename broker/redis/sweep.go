@@ -26,14 +26,14 @@ const (
 // no record any more.
 //
 //	KEYS: the zset that holds the ages (umbel:claims or unacked_index), unacked, unacked_index
-//	ARGV: age in seconds, limit
+//	ARGV: age in seconds, how many of the oldest to pass over, limit
 //	Result: for each claim its tag, its score in unacked_index and its record
 //	Atomic.
 var staleScript = redis.NewScript(3, `
 local t = redis.call('TIME')
 local before = string.format('%.6f', tonumber(t[1]) + tonumber(t[2]) / 1000000 - tonumber(ARGV[1]))
 local out = {}
-for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', before, 'LIMIT', 0, tonumber(ARGV[2]))) do
+for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', before, 'LIMIT', tonumber(ARGV[2]), tonumber(ARGV[3]))) do
   local record = redis.call('HGET', KEYS[2], tag)
   if record then
     out[#out + 1] = tag
@@ -82,7 +82,7 @@ func (c *consumer) sweepLoop() {
 	lease := c.b.cfg.Lease
 	every := lease / 4
 	visibility := min(c.b.cfg.VisibilityTimeout/10, maxVisibilityPause)
-	var steady steadiness
+	steady := steadiness{broken: time.Now()} // perhaps just now: nothing is known of the time before
 	var nextVisibility time.Time
 	for {
 		now := time.Now()
@@ -109,12 +109,12 @@ func (c *consumer) sweepLoop() {
 // enough that every live worker has had the time to renew its leases: after an
 // outage all leases are old.
 type steadiness struct {
-	broken time.Time // the latest break; zero when there was none
+	broken time.Time // the latest break that is known or possible
 	last   time.Time
 }
 
 func (s *steadiness) long(now time.Time, lease time.Duration) bool {
-	return s.broken.IsZero() || now.Sub(s.broken) > lease
+	return now.Sub(s.broken) > lease
 }
 
 func (s *steadiness) note(now time.Time, every time.Duration, err error) {
@@ -164,27 +164,31 @@ func (c *consumer) sweepExpired(ctx context.Context) error {
 	}))
 }
 
-// restoreStale returns all claims whose age in the zset exceeds the limit.
+// restoreStale returns all claims whose age in the zset exceeds the limit. It
+// passes over those that cannot be restored, however many they are.
 func (c *consumer) restoreStale(ctx context.Context, zset string, age time.Duration) (int, error) {
-	for total := 0; ; {
-		n, err := c.restoreSome(ctx, zset, age)
-		total += n
-		if err != nil || n < sweepLimit || c.open.Err() != nil {
+	for total, stuck := 0, 0; ; {
+		found, restored, err := c.restoreSome(ctx, zset, age, stuck)
+		total += restored
+		stuck += found - restored
+		if err != nil || found < sweepLimit || c.open.Err() != nil {
 			return total, err
 		}
 		c.b.pace.wait()
 	}
 }
 
-func (c *consumer) restoreSome(ctx context.Context, zset string, age time.Duration) (int, error) {
-	k, restored := c.b.keys, 0
-	err := c.b.with(ctx, "restore claims", func(conn redis.Conn) error {
-		found, err := redis.ByteSlices(staleScript.Do(conn, zset, k.unacked(), k.unackedIndex(),
-			strconv.FormatFloat(age.Seconds(), 'f', 3, 64), sweepLimit))
-		if err != nil || len(found) == 0 {
+// restoreSome returns at most sweepLimit claims, but for the first ones.
+func (c *consumer) restoreSome(ctx context.Context, zset string, age time.Duration, first int) (found, restored int, err error) {
+	k := c.b.keys
+	err = c.b.with(ctx, "restore claims", func(conn redis.Conn) error {
+		stale, err := redis.ByteSlices(staleScript.Do(conn, zset, k.unacked(), k.unackedIndex(),
+			strconv.FormatFloat(age.Seconds(), 'f', 3, 64), first, sweepLimit))
+		if err != nil {
 			return err
 		}
-		calls, err := c.restores(conn, found)
+		found = len(stale) / 3
+		calls, err := c.restores(conn, stale)
 		if err != nil {
 			return err
 		}
@@ -197,7 +201,7 @@ func (c *consumer) restoreSome(ctx context.Context, zset string, age time.Durati
 		}
 		return nil
 	})
-	return restored, err
+	return found, restored, err
 }
 
 // restores turns staleScript's answer into calls of restoreScript. A record that
@@ -208,7 +212,7 @@ func (c *consumer) restores(conn redis.Conn, found [][]byte) ([]call, error) {
 	var exchanges []string
 	for i := range records {
 		var err error
-		if records[i], err = parseRecord(found[3*i+2]); err != nil {
+		if records[i], err = parseRecord(string(found[3*i]), found[3*i+2]); err != nil {
 			slog.Warn("claim cannot be restored", "tag", string(found[3*i]), "error", err)
 		}
 		if records[i].exchange != "" {

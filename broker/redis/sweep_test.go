@@ -11,9 +11,9 @@ func TestSteadiness(t *testing.T) {
 	const lease, every = 8 * time.Second, 2 * time.Second
 	start := time.Now()
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
-	var s steadiness
+	s := steadiness{broken: at(-8.1)}
 	if !s.long(at(0), lease) {
-		t.Error("a process that starts must sweep at once")
+		t.Error("does not sweep a lease after its start")
 	}
 	s.note(at(0), every, nil)
 	s.note(at(2), every, errors.New("broken"))

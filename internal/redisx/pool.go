@@ -2,7 +2,6 @@ package redisx
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -12,6 +11,9 @@ const (
 	// checkIdle is how long a pooled connection may lie idle and still be
 	// trusted without a PING.
 	checkIdle = time.Second
+	// checkTimeout bounds that PING: a half-open connection shall not cost its
+	// borrower the patience that a command deserves.
+	checkTimeout = 3 * time.Second
 	// idleTimeout closes pooled connections that nobody uses.
 	idleTimeout = 5 * time.Minute
 )
@@ -21,47 +23,35 @@ const (
 // them breaks, those that lay idle then are checked before they are used again,
 // so that a restart of the server costs one error, not one for each.
 //
-// Use GetContext, then Do: redigo's DoContext spends a goroutine on every call
-// and closes the connection when ctx ends; Do is bounded by Options.Timeout.
+// Use GetContext, then Do: the end of the context given to GetContext breaks
+// the connection a second later if it is still in use, so that no command
+// outlives its caller for longer. (redigo's DoContext spends a goroutine on
+// every call.) Where an answer matters more than that, borrow with
+// context.WithoutCancel: Do is bounded by Options.Timeout.
 func (o Options) Pool() *redis.Pool {
 	o = o.WithDefaults()
-	var broken atomic.Int64 // Unix nanoseconds of the latest break
 	return &redis.Pool{
 		DialContext: func(ctx context.Context) (redis.Conn, error) {
-			conn, err := o.Dial(ctx)
-			if full, ok := conn.(fullConn); ok && err == nil {
-				return &pooled{full, &broken}, nil
+			fresh, err := o.Dial(ctx)
+			if err != nil {
+				return nil, err
 			}
-			return conn, err
+			fresh.(*conn).bind(ctx)
+			return fresh, nil
 		},
 		MaxIdle:     o.PoolSize,
 		IdleTimeout: idleTimeout,
-		TestOnBorrow: func(c redis.Conn, last time.Time) error {
-			if time.Since(last) < checkIdle && last.UnixNano() > broken.Load() {
+		TestOnBorrowContext: func(ctx context.Context, idle redis.Conn, last time.Time) error {
+			c := idle.(*conn)
+			if c.Err() != nil {
+				return c.Err()
+			}
+			c.bind(ctx)
+			if time.Since(last) < checkIdle && last.UnixNano() > o.servers.broken.Load() {
 				return nil
 			}
-			_, err := c.Do("PING")
+			_, err := c.DoWithTimeout(min(o.Timeout, checkTimeout), "PING")
 			return err
 		},
 	}
-}
-
-// fullConn is what redigo's connections can do, and its pool looks for.
-type fullConn interface {
-	redis.ConnWithTimeout
-	redis.ConnWithContext
-}
-
-// pooled notes when it was found broken.
-type pooled struct {
-	fullConn
-	broken *atomic.Int64
-}
-
-// Close is called by the pool on a connection that it does not keep.
-func (p *pooled) Close() error {
-	if p.Err() != nil {
-		p.broken.Store(time.Now().UnixNano())
-	}
-	return p.fullConn.Close()
 }

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// Options say how to reach one Redis server. ParseURL fills them in; the zero
-// value of a duration means its default.
+// Options say how to reach a Redis server, or the one in use of a list of them.
+// ParseURL fills them in; the zero value of a duration means its default. Copies
+// share which server is in use.
 type Options struct {
 	// Network is "tcp" or "unix", Addr host:port or the socket's path.
 	Network string
@@ -34,6 +35,8 @@ type Options struct {
 	Timeout time.Duration
 	// PoolSize is how many connections a pool keeps idle (16).
 	PoolSize int
+
+	servers *servers
 }
 
 // Schemes are the URL schemes that ParseURL reads.
@@ -47,17 +50,52 @@ const defaultPort = "6379"
 //	rediss://...?ssl_cert_reqs=required|none&ssl_ca_certs=&ssl_certfile=&ssl_keyfile=
 //	redis+socket:///path/to.sock?virtual_host=db
 //
+// Several of them, separated by semicolons, are a failover list: all connections
+// go to one server, the first that can be reached, until it fails (see Dial).
+// They must agree on scheme and database.
+//
 // The values of ssl_cert_reqs may be written CERT_REQUIRED and so on, "optional"
 // means "required" for a client (Python's ssl module), and ssl_check_hostname=false
 // checks the certificate but not the name in it. Query parameters that only
 // concern Python's client are ignored. Errors never show the password.
 func ParseURL(raw string) (Options, error) {
+	var list []Options
+	first := ""
+	for part := range strings.SplitSeq(raw, ";") {
+		if part = strings.TrimSpace(part); part == "" && raw != "" {
+			continue
+		}
+		o, scheme, err := parseOne(part)
+		if err != nil {
+			return Options{}, err
+		}
+		if first == "" {
+			first = scheme
+		}
+		if scheme != first {
+			return Options{}, fmt.Errorf("redis URLs of a failover list must have one scheme: %s:// and %s:// are mixed", first, scheme)
+		}
+		if len(list) > 0 && o.DB != list[0].DB {
+			return Options{}, fmt.Errorf("redis URLs of a failover list must name one database: %d and %d are mixed", list[0].DB, o.DB)
+		}
+		list = append(list, o)
+	}
+	if len(list) == 0 {
+		return Options{}, errors.New("redis URL is empty: write it as redis://host:6379/0")
+	}
+	o := list[0]
+	o.servers = newServers(list...)
+	return o, nil
+}
+
+// parseOne reads a URL without failover.
+func parseOne(raw string) (o Options, scheme string, err error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The error of net/url quotes its input, password included.
-		return Options{}, errors.New("redis URL cannot be read: write special characters in the password as %XX, as in redis://:p%40ss@host:6379/0")
+		return Options{}, "", errors.New("redis URL cannot be read: write special characters in the password as %XX, as in redis://:p%40ss@host:6379/0")
 	}
-	o := Options{Network: "tcp"}
+	o = Options{Network: "tcp"}
 	o.Password, _ = u.User.Password()
 	o.Username = u.User.Username()
 	database := strings.Trim(u.Path, "/")
@@ -67,22 +105,22 @@ func ParseURL(raw string) (Options, error) {
 	case "redis+socket":
 		o.Network, o.Addr, database = "unix", u.Path, ""
 	case "sentinel", "sentinel+rediss":
-		return Options{}, errors.New("sentinel:// is not supported yet: give the primary's own address as redis://host:6379/0")
+		return Options{}, "", errors.New("sentinel:// is not supported yet: give the primary's own address as redis://host:6379/0, or primary and replicas as redis://a:6379/0;redis://b:6379/0")
 	default:
-		return Options{}, fmt.Errorf("%q is not a Redis URL scheme (known: %s)", u.Scheme, strings.Join(Schemes, ", "))
+		return Options{}, "", fmt.Errorf("%q is not a Redis URL scheme (known: %s)", u.Scheme, strings.Join(Schemes, ", "))
 	}
 	if o.Addr == "" {
-		return Options{}, errors.New("redis URL names no socket, as in redis+socket:///run/redis/redis.sock")
+		return Options{}, "", errors.New("redis URL names no socket, as in redis+socket:///run/redis/redis.sock")
 	}
 	if o.DB, err = parseDB(database, u.Query()); err != nil {
-		return Options{}, err
+		return Options{}, "", err
 	}
 	if u.Scheme == "rediss" {
 		if o.TLS, err = tlsConfig(u.Hostname(), u.Query()); err != nil {
-			return Options{}, err
+			return Options{}, "", err
 		}
 	}
-	return o, nil
+	return o, u.Scheme, nil
 }
 
 func address(u *url.URL) string {

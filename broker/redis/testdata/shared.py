@@ -3,6 +3,7 @@
 As a program it sends what its arguments say.
 """
 
+import json
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ app.conf.update(
         "visibility_timeout": int(os.environ.get("VISIBILITY_TIMEOUT", "3600")),
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
+        **json.loads(os.environ.get("TRANSPORT_OPTIONS", "{}")),
     },
 )
 
@@ -34,5 +36,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "send":
         for i in range(int(sys.argv[2])):
             run.apply_async((f"py-{i}",), priority=i % 10)
+    elif sys.argv[1] == "sweep":
+        with app.connection_for_write() as connection:
+            connection.default_channel.sweep_bindings()
     elif sys.argv[1] == "ping":
         print("replies", app.control.ping(timeout=5, destination=[sys.argv[2]]))

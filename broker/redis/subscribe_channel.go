@@ -9,10 +9,10 @@ import (
 
 const (
 	// pingEvery is how often a pub/sub connection is asked for a sign of life;
-	// it counts as broken when nothing came for silentFor (kombu: two intervals
-	// of 25 s).
-	pingEvery = 10 * time.Second
-	silentFor = 25 * time.Second
+	// it counts as broken when nothing came for silentFor: two answers are
+	// missing then.
+	pingEvery = 5 * time.Second
+	silentFor = 12 * time.Second
 )
 
 // psubscribe returns when the subscription is active.
@@ -21,18 +21,24 @@ func (s *subscription) psubscribe() error {
 	if s.opts.Exchange == eventExchange && key == "" {
 		key = "#"
 	}
+	patterns := []any{s.b.keys.pattern(s.opts.Exchange, key)}
+	if key == "#" && s.b.keys.patterns { // also what has no routing key
+		patterns = append(patterns, s.b.keys.pattern(s.opts.Exchange, ""))
+	}
 	psc := redis.PubSubConn{Conn: s.conn}
-	if err := psc.PSubscribe(s.b.keys.pattern(s.opts.Exchange, key)); err != nil {
+	if err := psc.PSubscribe(patterns...); err != nil {
 		return err
 	}
-	switch v := psc.ReceiveWithTimeout(s.b.opts.Timeout).(type) {
-	case redis.Subscription:
-		return nil
-	case error:
-		return v
-	default:
-		return errors.New("no answer to PSUBSCRIBE")
+	for range patterns {
+		switch v := psc.ReceiveWithTimeout(s.b.opts.Timeout).(type) {
+		case redis.Subscription:
+		case error:
+			return v
+		default:
+			return errors.New("no answer to PSUBSCRIBE")
+		}
 	}
+	return nil
 }
 
 func (s *subscription) readChannel() error {
