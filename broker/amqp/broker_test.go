@@ -133,6 +133,7 @@ func TestCloseEndsEverything(t *testing.T) {
 }
 
 func TestConnectionLost(t *testing.T) {
+	t.Parallel()
 	p := newProxy(t, testenv.AMQP(t))
 	b := newBroker(t, p.url)
 	c := newConsumer(t, b, 2, "q", "other")
@@ -167,6 +168,7 @@ func TestConnectionLost(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	p := newProxy(t, testenv.AMQP(t))
 	b := newBroker(t, p.url)
 	c := newConsumer(t, b, 1, "q")
@@ -177,7 +179,7 @@ func TestUnreachable(t *testing.T) {
 		}
 	}
 	err := b.Publish(within(t, patience), broker.Publishing{RoutingKey: "q", Message: protocol.NewMessage(nil, nil)})
-	if !errors.Is(err, broker.ErrConnection) || !strings.Contains(err.Error(), b.endpoint.address()) {
+	if !errors.Is(err, broker.ErrConnection) || !strings.Contains(err.Error(), b.endpoints.current().address()) {
 		t.Errorf("publish: %v, want ErrConnection and the address", err)
 	}
 	p.setDown(false)
@@ -188,6 +190,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestRefusedLogin(t *testing.T) {
+	t.Parallel()
 	url := testenv.AMQP(t)
 	for what, bad := range map[string]string{
 		"virtual host": url + "-unknown",
@@ -202,6 +205,7 @@ func TestRefusedLogin(t *testing.T) {
 
 // TestTLS has a proxy end the TLS connection.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	target := testenv.AMQP(t)
 	certified := httptest.NewTLSServer(nil)
 	defer certified.Close()
@@ -228,6 +232,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestQueueDeleted(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, testenv.AMQP(t))
 	c := newConsumer(t, b, 1, "q")
 	s, err := b.publishing.session(t.Context())
@@ -260,6 +265,7 @@ func TestQueueDeleted(t *testing.T) {
 }
 
 func TestQueueOfOthersStaysAsItIs(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, testenv.AMQP(t))
 	err := b.Declare(t.Context(), broker.Queue{Name: "q", Args: map[string]any{"x-max-priority": 7, "x-queue-mode": "lazy"}})
 	if err != nil {
@@ -273,6 +279,7 @@ func TestQueueOfOthersStaysAsItIs(t *testing.T) {
 }
 
 func TestQueueHeldByAnother(t *testing.T) {
+	t.Parallel()
 	url := testenv.AMQP(t)
 	holder, second := newBroker(t, url), newBroker(t, url)
 	opts := broker.SubscribeOptions{Exchange: protocol.ControlExchange, Kind: broker.Fanout, Queue: protocol.ControlQueue("w@h")}
@@ -306,6 +313,7 @@ func TestQueueHeldByAnother(t *testing.T) {
 }
 
 func TestUnroutableInLargeBatch(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, testenv.AMQP(t))
 	if err := b.Declare(t.Context(), broker.Queue{Name: "q"}); err != nil {
 		t.Fatal(err)
@@ -322,6 +330,7 @@ func TestUnroutableInLargeBatch(t *testing.T) {
 }
 
 func TestExchangeDeleted(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, testenv.AMQP(t))
 	p := broker.Publishing{Exchange: "ex", Message: protocol.NewMessage(nil, nil)}
 	if err := b.Publish(within(t, patience), p); err != nil {

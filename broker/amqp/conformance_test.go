@@ -26,6 +26,7 @@ func (d declaring) Publish(ctx context.Context, msgs ...broker.Publishing) error
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	url := testenv.AMQP(t)
 	dead, err := amqp.New(amqp.Config{URL: url})
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	handshakeTimeout = 30 * time.Second
 	// writeTimeout ends a connection whose peer takes nothing any more.
 	writeTimeout = 30 * time.Second
 	closeTimeout = 5 * time.Second
@@ -27,8 +26,8 @@ const (
 // connection that publishes while it is short of memory or disk, and
 // acknowledgements and remote control must not stop with it.
 type link struct {
-	endpoint *endpoint
-	name     string
+	endpoints *endpoints
+	name      string
 	// life ends with close, and every dialling with it.
 	life context.Context
 	end  context.CancelCauseFunc
@@ -38,8 +37,8 @@ type link struct {
 	follow sync.WaitGroup
 }
 
-func newLink(e *endpoint, name string) *link {
-	l := &link{endpoint: e, name: name, turn: make(chan struct{}, 1)}
+func newLink(es *endpoints, name string) *link {
+	l := &link{endpoints: es, name: name, turn: make(chan struct{}, 1)}
 	l.life, l.end = context.WithCancelCause(context.Background())
 	return l
 }
@@ -53,7 +52,7 @@ type session struct {
 	mu       sync.Mutex
 	declared map[string]bool
 	buckets  map[string]time.Time // declared delay queues and their ends
-	blocked  string               // why RabbitMQ takes no messages now
+	blocked  *blockage            // nil while RabbitMQ takes messages
 }
 
 // session returns the live connection or dials.
@@ -70,26 +69,28 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	if l.dialed != nil && !l.dialed.IsClosed() {
 		return l.dialed, nil
 	}
-	conn, err := l.dial(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(l.life, cancel)
+	defer stop()
+	conn, at, err := l.endpoints.dial(ctx, l.name)
 	if err != nil && l.life.Err() != nil {
 		return nil, broker.ErrClosed
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &session{Connection: conn, where: l.endpoint.address(), declared: map[string]bool{}, buckets: map[string]time.Time{}}
+	s := &session{Connection: conn, where: at.address(), declared: map[string]bool{}, buckets: map[string]time.Time{}}
 	blocking := conn.NotifyBlocked(make(chan amqp091.Blocking, 1))
 	l.follow.Go(func() { s.followBlocking(blocking) })
 	l.dialed = s
 	return s, nil
 }
 
-func (l *link) dial(ctx context.Context) (*amqp091.Connection, error) {
-	e := l.endpoint
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+// dial connects and logs in. name is for RabbitMQ's list of connections.
+func (e *endpoint) dial(ctx context.Context, name string) (*amqp091.Connection, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, fmt.Errorf("no answer within %v", e.timeout))
 	defer cancel()
-	stopLife := context.AfterFunc(l.life, cancel)
-	defer stopLife()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", e.address())
 	if err != nil {
 		return nil, fmt.Errorf("connect to RabbitMQ at %s: %w: %w; check that it runs and that host and port of the broker URL are right", e.address(), broker.ErrConnection, err)
@@ -106,9 +107,9 @@ func (l *link) dial(ctx context.Context) (*amqp091.Connection, error) {
 		conn = secure
 	}
 	properties := amqp091.NewConnectionProperties()
-	properties.SetClientConnectionName(l.name)
+	properties.SetClientConnectionName(name)
 	opened, err := amqp091.Open(newFilterConn(&timedConn{conn}), amqp091.Config{
-		SASL:       []amqp091.Authentication{&amqp091.PlainAuth{Username: e.user, Password: e.password}},
+		SASL:       []amqp091.Authentication{e.authentication()},
 		Vhost:      e.vhost,
 		Heartbeat:  e.heartbeat,
 		FrameSize:  frameMax,
@@ -125,9 +126,19 @@ func (l *link) dial(ctx context.Context) (*amqp091.Connection, error) {
 	return opened, nil
 }
 
+func (e *endpoint) authentication() amqp091.Authentication {
+	if e.login == loginExternal {
+		return &amqp091.ExternalAuth{}
+	}
+	return &amqp091.PlainAuth{Username: e.user, Password: e.password}
+}
+
 // explain says what to do about a refused handshake.
 func (e *endpoint) explain(err error) error {
 	advice := "check that this is the AMQP port (not the management port) and whether it asks for TLS (amqps://)"
+	if e.tls != nil {
+		advice = "check that this is the AMQP port, and whether RabbitMQ asks for a client certificate (certfile and keyfile in the broker URL)"
+	}
 	var refused *amqp091.Error
 	if errors.As(err, &refused) {
 		switch {
@@ -151,7 +162,7 @@ func (l *link) close() error {
 	}
 	l.follow.Wait()
 	if err != nil && !errors.Is(err, amqp091.ErrClosed) {
-		return fmt.Errorf("close the connection to RabbitMQ at %s: %w", l.endpoint.address(), err)
+		return fmt.Errorf("close the connection to RabbitMQ at %s: %w", l.dialed.where, err)
 	}
 	return nil
 }
@@ -201,23 +212,6 @@ func (s *session) forgetDeclared() {
 	defer s.mu.Unlock()
 	clear(s.declared)
 	clear(s.buckets)
-}
-
-// followBlocking ends with the connection, which closes the channel.
-func (s *session) followBlocking(changes <-chan amqp091.Blocking) {
-	for c := range changes {
-		s.mu.Lock()
-		if s.blocked = ""; c.Active {
-			s.blocked = c.Reason
-		}
-		s.mu.Unlock()
-	}
-}
-
-func (s *session) blockedReason() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.blocked
 }
 
 // timedConn bounds every write, since the library writes while it holds a lock

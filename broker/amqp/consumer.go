@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/umbel-go/umbel/broker"
 )
@@ -16,20 +18,22 @@ const maxPrefetch = 65535
 // consumer takes from several queues, each over a stream of its own with the
 // whole prefetch; what Claim returns is bounded by the prefetch over all queues.
 type consumer struct {
-	b        *Broker
+	b    *Broker
+	life context.Context
+	end  context.CancelCauseFunc
+	wake chan struct{} // something changed that Claim waits for
+
+	changing sync.Mutex // held while streams are opened, halted or restarted
+
+	mu       sync.Mutex
 	prefetch int
-	life     context.Context
-	end      context.CancelCauseFunc
-	wake     chan struct{} // something changed that Claim waits for
-
-	opening sync.Mutex // held while streams are opened
-
-	mu      sync.Mutex
-	queues  []broker.Queue
-	streams map[string]*stream
-	turn    int   // whose queue is first in the next claim
-	claimed int   // returned by Claim and not settled
-	failure error // why a stream ended; the next Claim returns it
+	resume   time.Time // when a Yield ends
+	yielding bool      // since a Yield nothing was acknowledged
+	queues   []broker.Queue
+	streams  map[string]*stream
+	turn     int   // whose queue is first in the next claim
+	claimed  int   // returned by Claim and not settled
+	failure  error // why a stream ended; the next Claim returns it
 }
 
 var _ broker.Consumer = (*consumer)(nil)
@@ -39,17 +43,19 @@ var _ broker.Consumer = (*consumer)(nil)
 func (b *Broker) Consume(ctx context.Context, opts broker.ConsumeOptions) (broker.Consumer, error) {
 	c := &consumer{
 		b:        b,
-		prefetch: min(max(opts.Prefetch, 1), maxPrefetch),
+		prefetch: boundPrefetch(opts.Prefetch),
 		wake:     make(chan struct{}, 1),
 		streams:  map[string]*stream{},
 		queues:   slices.Clone(opts.Queues),
 	}
 	c.life, c.end = context.WithCancelCause(b.life)
-	if err := c.openStreams(ctx); err != nil {
+	if _, err := c.keepUp(ctx); err != nil {
 		return nil, errors.Join(err, c.Close(ctx))
 	}
 	return c, nil
 }
+
+func boundPrefetch(n int) int { return min(max(n, 1), maxPrefetch) }
 
 // Claim implements broker.Consumer. It returns what has arrived, taken from the
 // queues in turn. When a connection broke or RabbitMQ cancelled a consumer (its
@@ -65,7 +71,8 @@ func (c *consumer) Claim(ctx context.Context, max int) ([]broker.Delivery, error
 		if err := c.takeFailure(); err != nil {
 			return nil, err
 		}
-		if err := c.openStreams(ctx); err != nil {
+		resume, err := c.keepUp(ctx)
+		if err != nil {
 			return nil, err
 		}
 		if claimed := c.take(max); len(claimed) > 0 {
@@ -73,6 +80,7 @@ func (c *consumer) Claim(ctx context.Context, max int) ([]broker.Delivery, error
 		}
 		select {
 		case <-c.wake:
+		case <-resume:
 		case <-c.life.Done():
 		case <-ctx.Done():
 		}
@@ -111,22 +119,58 @@ func (c *consumer) takeFailure() error {
 	return err
 }
 
-// openStreams starts a stream for every queue that has none.
-func (c *consumer) openStreams(ctx context.Context) error {
-	c.opening.Lock()
-	defer c.opening.Unlock()
+// keepUp makes the streams what they should be now: one for every queue, with the
+// current prefetch, unless a Yield goes on. The channel returned tells its end.
+func (c *consumer) keepUp(ctx context.Context) (resume <-chan time.Time, err error) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	prefetch, rest := c.wanted()
+	if rest > 0 {
+		return time.After(rest), nil
+	}
+	for _, st := range c.opened() {
+		if err := st.start(ctx, prefetch); err != nil && !st.isLost() {
+			return nil, err
+		}
+	}
 	for _, q := range c.missing() {
-		st, err := newStream(ctx, c, q)
+		st, err := newStream(ctx, c, q, prefetch)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !c.adopt(st) {
 			if err := st.stop(ctx); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+// wanted returns the prefetch and how long a Yield still goes on. After one it is
+// 1 until something was acknowledged: what we take and cannot use, others wait for.
+func (c *consumer) wanted() (prefetch int, rest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.yielding {
+		return 1, c.resume.Sub(c.b.now())
+	}
+	return c.prefetch, 0
+}
+
+// acknowledged ends what a Yield left behind.
+func (c *consumer) acknowledged() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.yielding && !c.resume.After(c.b.now()) {
+		c.yielding = false
+	}
+}
+
+func (c *consumer) opened() []*stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.streams))
 }
 
 func (c *consumer) missing() []broker.Queue {
@@ -194,8 +238,8 @@ func (c *consumer) wakeUp() {
 	}
 }
 
-// AddQueue declares the queue and takes from it, too. It does nothing for a queue
-// that is consumed already.
+// AddQueue declares the queue and takes from it, too, while a Yield goes on
+// after that. It does nothing for a queue that is consumed already.
 func (c *consumer) AddQueue(ctx context.Context, q broker.Queue) error {
 	c.mu.Lock()
 	known := c.index(q.Name) >= 0
@@ -206,7 +250,7 @@ func (c *consumer) AddQueue(ctx context.Context, q broker.Queue) error {
 	if known {
 		return nil
 	}
-	if err := c.openStreams(ctx); err != nil {
+	if _, err := c.keepUp(ctx); err != nil {
 		return errors.Join(err, c.CancelQueue(ctx, q.Name))
 	}
 	c.wakeUp()

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -91,6 +94,9 @@ func (b *Broker) park(ctx context.Context, parkings ...parking) error {
 	if err != nil {
 		return fmt.Errorf("park: %w", err)
 	}
+	if err := s.unblocked(ctx); err != nil {
+		return fmt.Errorf("park: %w", err)
+	}
 	out := make([]outgoing, len(parkings))
 	for i, p := range parkings {
 		queue, now := p.delivery.stream.queue.Name, b.now()
@@ -98,8 +104,9 @@ func (b *Broker) park(ctx context.Context, parkings ...parking) error {
 		if err := s.ensureBucket(to, queue, now); err != nil {
 			return err
 		}
+		b.delays.add(queue, to, now)
 		copied := p.delivery.copy()
-		copied.Headers[headerUntil] = strconv.FormatInt(milliseconds(time.Duration(p.until.UnixNano())), 10)
+		copied.Headers[headerUntil] = untilText(p.until)
 		copied.Expiration = strconv.FormatInt(milliseconds(to.ttl), 10)
 		out[i] = outgoing{key: to.name, mandatory: true, message: copied}
 	}
@@ -136,6 +143,46 @@ func (s *session) ensureBucket(b bucket, queue string, now time.Time) error {
 	}
 	s.buckets[b.name] = b.due
 	return nil
+}
+
+// delays are the buckets in which this process has parked something. The zero
+// value is ready; it is safe for concurrent use.
+type delays struct {
+	mu      sync.Mutex
+	buckets map[string]map[string]time.Time // queue -> bucket -> its end
+}
+
+func (ds *delays) add(queue string, b bucket, now time.Time) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if _, known := ds.buckets[queue][b.name]; known {
+		return
+	}
+	if ds.buckets == nil {
+		ds.buckets = map[string]map[string]time.Time{}
+	}
+	if ds.buckets[queue] == nil {
+		ds.buckets[queue] = map[string]time.Time{}
+	}
+	ds.forgetPast(queue, now)
+	ds.buckets[queue][b.name] = b.due
+}
+
+func (ds *delays) forgetPast(queue string, now time.Time) {
+	maps.DeleteFunc(ds.buckets[queue], func(_ string, due time.Time) bool { return due.Before(now) })
+}
+
+// of names the buckets of the queue that may still hold something.
+func (ds *delays) of(queue string, now time.Time) []string {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	ds.forgetPast(queue, now)
+	return slices.Collect(maps.Keys(ds.buckets[queue]))
+}
+
+// untilText writes the time for headerUntil, rounded up, whatever the year.
+func untilText(t time.Time) string {
+	return strconv.FormatInt(t.Add(time.Millisecond-time.Nanosecond).UnixMilli(), 10)
 }
 
 // parkedUntil reads the time of a message that came out of a bucket.

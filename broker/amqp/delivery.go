@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -10,15 +11,6 @@ import (
 
 	"github.com/umbel-go/umbel/broker"
 	"github.com/umbel-go/umbel/protocol"
-)
-
-// Dead-letter queues are durable queues named umbel.dead.<queue>. A message in
-// one has these headers beside its own.
-const (
-	deadPrefix       = "umbel.dead."
-	headerDeadReason = "umbel-dead-reason"
-	headerDeadQueue  = "umbel-dead-queue"
-	headerDeadTime   = "umbel-dead-time" // ISO 8601, UTC
 )
 
 // Life of a delivery.
@@ -40,9 +32,12 @@ type delivery struct {
 var _ broker.Delivery = (*delivery)(nil)
 
 func newDelivery(st *stream, raw amqp091.Delivery) *delivery {
-	if _, parked := raw.Headers[headerUntil]; parked {
+	_, parked := raw.Headers[headerUntil]
+	key := plainKey(raw.RoutingKey)
+	if parked || key != raw.RoutingKey {
 		raw.Headers = withoutTrail(raw.Headers)
 	}
+	raw.RoutingKey = key
 	return &delivery{stream: st, raw: raw, message: decode(&raw)}
 }
 
@@ -52,8 +47,20 @@ func (d *delivery) Message() *protocol.Message { return d.message }
 // Queue implements broker.Delivery.
 func (d *delivery) Queue() string { return d.stream.queue.Name }
 
-// Redelivered implements broker.Delivery with RabbitMQ's own mark.
-func (d *delivery) Redelivered() bool { return d.raw.Redelivered }
+// headerDeliveries is how often a quorum queue delivered the message before. It
+// is among the headers of the Message of such a delivery.
+const headerDeliveries = "x-delivery-count"
+
+// Redelivered implements broker.Delivery with RabbitMQ's own mark or a quorum
+// queue's count (the header x-delivery-count, an integer, in Message().Headers).
+func (d *delivery) Redelivered() bool { return d.raw.Redelivered || d.deliveries() > 0 }
+
+// deliveries is the count of a quorum queue, 0 on others.
+func (d *delivery) deliveries() int64 {
+	count, _ := fromField(d.raw.Headers[headerDeliveries]).(json.Number)
+	n, _ := count.Int64()
+	return n
+}
 
 // Lost implements broker.Delivery: it is closed when the channel is, since
 // RabbitMQ then gives the message to another consumer.
@@ -61,7 +68,12 @@ func (d *delivery) Lost() <-chan struct{} { return d.stream.lost }
 
 // Ack implements broker.Delivery. AMQP confirms no acknowledgements: an error is
 // certain, success means that it was sent.
-func (d *delivery) Ack(context.Context) error { return d.settle("acknowledge", d.ack) }
+func (d *delivery) Ack(context.Context) error {
+	return d.settle("acknowledge", func() error {
+		d.stream.owner.acknowledged()
+		return d.ack()
+	})
+}
 
 // Reject implements broker.Delivery with basic.reject: without requeue RabbitMQ
 // drops the message or hands it to the queue's dead-letter exchange.
@@ -70,8 +82,10 @@ func (d *delivery) Reject(_ context.Context, requeue bool) error {
 }
 
 // Return implements broker.Delivery: the message goes back to its old place in
-// the queue.
-func (d *delivery) Return(context.Context) error { return d.settle("return", d.requeue) }
+// the queue, or to its end when a quorum queue has delivered it often.
+func (d *delivery) Return(ctx context.Context) error {
+	return d.settle("return", func() error { return d.putBack(ctx) })
+}
 
 // Park implements broker.Delivery: a confirmed copy in a delay bucket, then the
 // acknowledgement. With less than a second to go, this process keeps the message
@@ -100,22 +114,6 @@ func (d *delivery) Dead(ctx context.Context, reason string) error {
 		}
 		return d.ack()
 	})
-}
-
-func (b *Broker) bury(ctx context.Context, queue string, message amqp091.Publishing, reason string) error {
-	s, err := b.publishing.session(ctx)
-	if err != nil {
-		return err
-	}
-	name := deadPrefix + queue
-	err = s.once("queue "+name, func() error { return s.declareOwn(name, nil) })
-	if err != nil {
-		return err
-	}
-	message.Headers[headerDeadReason] = reason
-	message.Headers[headerDeadQueue] = queue
-	message.Headers[headerDeadTime] = protocol.FormatTime(b.now())
-	return b.publishOn(ctx, s, []outgoing{{key: name, mandatory: true, message: message}})
 }
 
 // settle runs one of the settling methods. Only the first to succeed counts;
@@ -149,6 +147,29 @@ func (d *delivery) failed(doing string, err error) error {
 func (d *delivery) ack() error     { return d.sent(d.raw.Ack(false)) }
 func (d *delivery) requeue() error { return d.sent(d.raw.Nack(false, true)) }
 
+const (
+	// putBackLimit is from how many deliveries on a copy goes back.
+	putBackLimit   = 5
+	putBackTimeout = 5 * time.Second
+)
+
+// putBack returns the message to its queue. A quorum queue counts that and drops
+// what reaches its delivery limit (20 by default from RabbitMQ 4.0 on), which is
+// meant for messages that end their workers: before it comes to that, a new copy
+// goes to the end of the queue.
+func (d *delivery) putBack(ctx context.Context) error {
+	if d.deliveries() < putBackLimit {
+		return d.requeue()
+	}
+	ctx, cancel := context.WithTimeout(ctx, putBackTimeout)
+	defer cancel()
+	copied := outgoing{key: d.Queue(), mandatory: true, message: d.copy()}
+	if d.stream.owner.b.publish(ctx, []outgoing{copied}) != nil {
+		return d.requeue()
+	}
+	return d.ack()
+}
+
 // sent gives the meaning to an error in sending a settlement: the channel is
 // gone, and with it the claim.
 func (d *delivery) sent(err error) error {
@@ -161,10 +182,13 @@ func (d *delivery) sent(err error) error {
 // copy is the message as it came, for another queue: without expiration, which
 // would end it there, and without the trail of former dead-lettering, by which
 // RabbitMQ would take the copy for one that goes in a circle and drop it.
-func (d *delivery) copy() amqp091.Publishing {
-	r := &d.raw
+func (d *delivery) copy() amqp091.Publishing { return copyOf(&d.raw) }
+
+func copyOf(r *amqp091.Delivery) amqp091.Publishing {
+	headers := safeTable(withoutTrail(r.Headers))
+	delete(headers, headerDeliveries)
 	return amqp091.Publishing{
-		Headers:         withoutTrail(r.Headers),
+		Headers:         headers,
 		ContentType:     r.ContentType,
 		ContentEncoding: r.ContentEncoding,
 		DeliveryMode:    protocol.Persistent,
@@ -179,14 +203,16 @@ func (d *delivery) copy() amqp091.Publishing {
 	}
 }
 
-// trail is what RabbitMQ adds to a dead-lettered message, and we to a parked one.
+// trail is what RabbitMQ adds to a dead-lettered message, and we to a parked or
+// dead one.
 var trail = []string{
-	headerUntil, "x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+	headerUntil, headerDeadID, headerDeadReason, headerDeadQueue, headerDeadTime,
+	"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
 	"x-last-death-exchange", "x-last-death-queue", "x-last-death-reason",
 }
 
 func withoutTrail(headers amqp091.Table) amqp091.Table {
-	out := make(amqp091.Table, len(headers)+3)
+	out := make(amqp091.Table, len(headers)+4)
 	for name, v := range headers {
 		out[name] = v
 	}

@@ -30,7 +30,10 @@ func (st *stream) place(d *delivery, until time.Time) {
 		st.ready(d)
 	case rest < holdBelow && st.hold(d, until, rest):
 	default:
-		st.early <- parking{d, until}
+		select {
+		case st.early <- parking{d, until}:
+		case <-st.lost:
+		}
 	}
 }
 

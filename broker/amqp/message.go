@@ -161,6 +161,37 @@ func toNumber(s string) any {
 	return s
 }
 
+// safeTable is a table that came from a peer, with the same meaning in types that
+// every version of py-amqp reads.
+func safeTable(t amqp091.Table) amqp091.Table {
+	out := make(amqp091.Table, len(t))
+	for name, v := range t {
+		out[name] = safeField(v)
+	}
+	return out
+}
+
+func safeField(v any) any {
+	switch v := v.(type) {
+	case amqp091.Table:
+		return safeTable(v)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = safeField(v[i])
+		}
+		return out
+	case int64:
+		if v < math.MinInt32 && v >= -1<<53 {
+			return float64(v) // the same number, which a string is not
+		}
+		return toNumber(strconv.FormatInt(v, 10))
+	case int8, uint8, int16, uint16, uint32, float32:
+		return toNumber(string(fromField(v).(json.Number)))
+	}
+	return v
+}
+
 // decode turns a delivery into a message. RabbitMQ does not tell a missing
 // priority from 0, so 0 is read as none.
 func decode(d *amqp091.Delivery) *protocol.Message {

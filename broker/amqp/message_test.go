@@ -101,12 +101,12 @@ func TestURL(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.url, got, test.want)
 		}
 	}
-	e, err := parseURL(Config{URL: "amqps://u:p%2Fw@h:5000//?heartbeat=30"})
+	e, err := parseURL("amqps://u:p%2Fw@h:5000//?heartbeat=30", Config{})
 	if err != nil || e.password != "p/w" || e.vhost != "/" || e.heartbeat != 30*time.Second || e.tls.ServerName != "h" || e.port != 5000 {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	for _, url := range []string{
-		"amqp://u:sec/ret@h/v", "amqp://u:sec%ret@h", "redis://u:secret@h", "amqp://u:secret@h;amqp://u:secret@i",
+		"amqp://u:sec/ret@h/v", "amqp://u:sec%ret@h", "redis://u:secret@h", "amqp://u:secret@h;u:secret@i",
 		"amqp://u:secret@h:99999", "amqp://u:secret@h?heartbeat=x", "sec ret", "amqps://u:secret@h?cacertfile=/nonexistent",
 	} {
 		_, err := New(Config{URL: url})
@@ -177,5 +177,94 @@ func TestErrorsAdvise(t *testing.T) {
 		if err := e.explain(test.err); !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v: %v, want advice about %s", test.err, err, test.want)
 		}
+	}
+}
+
+func TestCopiesAreSafe(t *testing.T) {
+	got := safeTable(amqp091.Table{
+		"i8": int8(-1), "u8": byte(200), "i16": int16(-300), "u16": uint16(300), "u32": uint32(4e9), "f32": float32(0.5),
+		"small": int64(-5), "large": int64(1 << 40), "below": int64(-1 << 40), "far below": int64(-1 << 60),
+		"text": "x", "bytes": []byte("raw"), "void": nil, "list": []any{int16(1), amqp091.Table{"deep": int16(2)}},
+	})
+	want := amqp091.Table{
+		"i8": int32(-1), "u8": int32(200), "i16": int32(-300), "u16": int32(300), "u32": int64(4e9), "f32": 0.5,
+		"small": int32(-5), "large": int64(1 << 40), "below": -1099511627776.0, "far below": "-1152921504606846976",
+		"text": "x", "bytes": []byte("raw"), "void": nil, "list": []any{int32(1), amqp091.Table{"deep": int32(2)}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDeliveryCount(t *testing.T) {
+	for _, test := range []struct {
+		headers amqp091.Table
+		want    bool
+	}{
+		{nil, false},
+		{amqp091.Table{headerDeliveries: int64(0)}, false},
+		{amqp091.Table{headerDeliveries: int64(2)}, true},
+		{amqp091.Table{headerDeliveries: int64(2), headerUntil: "1"}, true},
+		{amqp091.Table{headerDeliveries: "garbage"}, false},
+	} {
+		d := newDelivery(nil, amqp091.Delivery{Headers: test.headers})
+		if d.Redelivered() != test.want {
+			t.Errorf("%v: redelivered %v", test.headers, d.Redelivered())
+		}
+		if count, _ := d.Message().Headers.Get(headerDeliveries); test.want && count != json.Number("2") {
+			t.Errorf("%v: the count in the message is %v", test.headers, count)
+		}
+		if _, kept := d.copy().Headers[headerDeliveries]; kept {
+			t.Errorf("%v: a copy keeps the count", test.headers)
+		}
+	}
+}
+
+// FuzzFields has any JSON become fields of the safe types alone, and come back the
+// same where no type had to change.
+func FuzzFields(f *testing.F) {
+	for _, seed := range []string{
+		`{"eta": null, "n": 1099511627776, "m": -1099511627776, "f": 1.5, "l": [1, "x", {"d": true}]}`,
+		`{"": 1e999}`, `[[[[]]]]`, `"x"`, `-0`, `9223372036854775808`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		in, err := protocol.Decode(text)
+		if err != nil {
+			return
+		}
+		field, err := toField(in)
+		if err != nil {
+			return // a name that is too long
+		}
+		wantSafe(t, field)
+		out := fromField(field)
+		again, err := toField(out)
+		if diff := cmp.Diff(field, again); err != nil || diff != "" {
+			t.Errorf("read and written again: %v %s", err, diff)
+		}
+		wantSafe(t, safeField(field))
+	})
+}
+
+func wantSafe(t *testing.T, field any) {
+	t.Helper()
+	switch v := field.(type) {
+	case nil, bool, string, int32, float64:
+	case int64:
+		if v < 0 {
+			t.Errorf("a negative 64-bit integer: %d", v)
+		}
+	case []any:
+		for _, e := range v {
+			wantSafe(t, e)
+		}
+	case amqp091.Table:
+		for _, e := range v {
+			wantSafe(t, e)
+		}
+	default:
+		t.Errorf("%T %v is not safe", v, v)
 	}
 }

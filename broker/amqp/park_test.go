@@ -22,14 +22,15 @@ func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 
 func TestParkInWideBucketTakesTwoHops(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, testenv.AMQP(t))
 	var clock clock
-	// 0.9 s before a minute begins.
-	clock.advance(time.Until(time.Now().Truncate(time.Minute).Add(2*time.Minute)) - 900*time.Millisecond)
 	b.now = clock.now
 	c := newConsumer(t, b, 1, "q")
 	send(t, b, "q", "a")
 	parked := claimOne(t, c)
+	// 0.9 s before a minute begins.
+	clock.advance(time.Until(time.Now().Truncate(time.Minute).Add(2*time.Minute)) - 900*time.Millisecond)
 	until := b.now().Add(60*time.Second + 500*time.Millisecond)
 	if err := parked.Park(t.Context(), until); err != nil {
 		t.Fatal(err)
@@ -61,6 +62,7 @@ func TestParkInWideBucketTakesTwoHops(t *testing.T) {
 }
 
 func TestParkForLessThanASecond(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, testenv.AMQP(t))
 	c := newConsumer(t, b, 2, "q")
 	send(t, b, "q", "a", "b")
@@ -91,6 +93,7 @@ func TestParkForLessThanASecond(t *testing.T) {
 }
 
 func TestParkWhileConnectionsBreak(t *testing.T) {
+	t.Parallel()
 	p := newProxy(t, testenv.AMQP(t))
 	b := newBroker(t, p.url)
 	c := newConsumer(t, b, 1, "q")
@@ -110,15 +113,12 @@ func TestParkWhileConnectionsBreak(t *testing.T) {
 // TestEarlyWhilePublishingIsDown has a message come out of its bucket too early,
 // as with clocks that differ, while it cannot be parked again.
 func TestEarlyWhilePublishingIsDown(t *testing.T) {
+	t.Parallel()
 	url := testenv.AMQP(t)
 	producer := newBroker(t, url)
 	p := newProxy(t, url)
 	b := newBroker(t, url)
-	broken, err := parseURL(Config{URL: p.url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.publishing = newLink(broken, "broken")
+	b.publishing = newBroker(t, p.url).publishing
 	c := newConsumer(t, b, 1, "q")
 	p.setDown(true)
 	until := time.Now().Add(2500 * time.Millisecond)
@@ -135,6 +135,7 @@ func TestEarlyWhilePublishingIsDown(t *testing.T) {
 }
 
 func TestDeadLetterHeaders(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, testenv.AMQP(t))
 	c := newConsumer(t, b, 1, "q")
 	m := protocol.NewMessage(protocol.Object{{Name: "id", Value: "a"}, {Name: "big", Value: int64(1) << 40}}, []byte("body"))
@@ -157,7 +158,11 @@ func TestDeadLetterHeaders(t *testing.T) {
 		if at, err := protocol.ParseTime(when); err != nil || time.Since(at) > patience {
 			t.Errorf("died at %q", when)
 		}
+		if id, _ := got.Headers[headerDeadID].(string); len(id) < 16 {
+			t.Errorf("id %q", id)
+		}
 		delete(got.Headers, headerDeadTime)
+		delete(got.Headers, headerDeadID)
 		want := amqp091.Table{"id": "a", "big": int64(1) << 40, headerDeadQueue: "q", headerDeadReason: "no such task"}
 		if diff := cmp.Diff(want, got.Headers); diff != "" {
 			t.Errorf("headers (-want +got):\n%s", diff)

@@ -58,6 +58,9 @@ func (b *Broker) publish(ctx context.Context, out []outgoing) error {
 }
 
 func (b *Broker) publishOn(ctx context.Context, s *session, out []outgoing) error {
+	if err := s.unblocked(ctx); err != nil {
+		return fmt.Errorf("publish to %s: %w", out[0].destination(), err)
+	}
 	for i := range out {
 		if err := out[i].check(s); err != nil {
 			return err
@@ -224,8 +227,8 @@ func (p *publisher) unroutable() error {
 }
 
 func (p *publisher) interrupted(ctx context.Context, o *outgoing) error {
-	if why := p.session.blockedReason(); why != "" {
-		return fmt.Errorf("publish to %s: RabbitMQ at %s takes no messages now (%s): %w", o.destination(), p.session.where, why, context.Cause(ctx))
+	if b := p.session.blockedNow(); b != nil {
+		return fmt.Errorf("publish to %s: RabbitMQ at %s takes no messages now (%s): %w", o.destination(), p.session.where, b.reason, context.Cause(ctx))
 	}
 	return fmt.Errorf("publish to %s: wait for the confirm: %w", o.destination(), context.Cause(ctx))
 }

@@ -54,7 +54,7 @@ func (b *Broker) Subscribe(ctx context.Context, opts broker.SubscribeOptions) (b
 
 // lockPatience is longer than RabbitMQ keeps a connection that fell silent.
 func (b *Broker) lockPatience() time.Duration {
-	return 3*cmp.Or(b.endpoint.heartbeat, serverHeartbeat) + 5*time.Second
+	return 3*cmp.Or(b.endpoints.current().heartbeat, serverHeartbeat) + 5*time.Second
 }
 
 func (b *Broker) subscribe(ctx context.Context, opts broker.SubscribeOptions) (broker.Subscription, error) {
@@ -70,12 +70,12 @@ func (b *Broker) subscribe(ctx context.Context, opts broker.SubscribeOptions) (b
 		return nil, err
 	}
 	sub := &subscription{session: s, ch: ch, queue: opts.Queue, ackEvery: max(opts.Buffer/4, 1)}
-	sub.life, sub.end = context.WithCancelCause(b.life)
 	sub.lost = ch.NotifyClose(make(chan *amqp091.Error, 1))
 	if err := sub.open(opts); err != nil {
 		ch.Close()
 		return nil, err
 	}
+	sub.life, sub.end = context.WithCancelCause(b.life)
 	return sub, nil
 }
 
@@ -117,7 +117,10 @@ type subscription struct {
 	deliveries <-chan amqp091.Delivery
 	lost       chan *amqp091.Error
 	ackEvery   int
-	unacked    int // Next is for one goroutine
+
+	// Next is for one goroutine.
+	unacked int
+	last    amqp091.Delivery
 
 	life context.Context
 	end  context.CancelCauseFunc
@@ -132,21 +135,46 @@ func (sub *subscription) Next(ctx context.Context) (*protocol.Message, error) {
 	}
 	select {
 	case d, ok := <-sub.deliveries:
-		if !ok {
-			return nil, sub.over()
-		}
-		if sub.unacked++; sub.unacked >= sub.ackEvery {
-			sub.unacked = 0
-			if err := d.Ack(true); err != nil {
-				return nil, sub.over()
-			}
-		}
-		return decode(&d), nil
+		return sub.received(d, ok)
+	default:
+	}
+	// Nothing more is on its way for now: what lies unacknowledged for long makes
+	// RabbitMQ close the channel.
+	if err := sub.ackAll(); err != nil {
+		return nil, err
+	}
+	select {
+	case d, ok := <-sub.deliveries:
+		return sub.received(d, ok)
 	case <-sub.life.Done():
 		return nil, sub.over()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+func (sub *subscription) received(d amqp091.Delivery, ok bool) (*protocol.Message, error) {
+	if !ok {
+		return nil, sub.over()
+	}
+	sub.last = d
+	if sub.unacked++; sub.unacked >= sub.ackEvery {
+		if err := sub.ackAll(); err != nil {
+			return nil, err
+		}
+	}
+	return decode(&d), nil
+}
+
+func (sub *subscription) ackAll() error {
+	if sub.unacked == 0 {
+		return nil
+	}
+	sub.unacked = 0
+	if sub.last.Ack(true) != nil {
+		return sub.over()
+	}
+	return nil
 }
 
 // over explains why nothing comes any more.

@@ -13,55 +13,63 @@ import (
 
 // Declare makes sure that the queue exists and is bound to its exchange. A queue
 // or exchange that exists is used as it is, whatever its arguments; a missing
-// one is made as kombu makes it: a durable queue with q.Args (none: a classic
-// queue), a durable exchange, and the binding.
+// one is made as kombu makes it: a durable queue, a durable exchange, and the
+// binding. q.Args are RabbitMQ's ("x-message-ttl") or kombu's options of a queue:
+// expires and message_ttl in seconds, max_length, max_length_bytes, max_priority,
+// auto_delete (a Broadcast queue is), and consumer_arguments, a map, for
+// basic.consume ("x-priority").
 func (b *Broker) Declare(ctx context.Context, q broker.Queue) error {
-	s, err := b.publishing.session(ctx)
+	s, err := b.subscribing.session(ctx)
 	if err != nil {
 		return fmt.Errorf("declare queue %s: %w", q.Name, err)
 	}
-	return s.declare(q)
+	return b.declare(s, q)
 }
 
-func (s *session) declare(q broker.Queue) error {
+func (b *Broker) declare(s *session, q broker.Queue) error {
 	q = q.WithDefaults()
 	if err := checkNames(q.Name, q.Exchange, q.RoutingKey); err != nil {
 		return err
 	}
-	if err := s.ensureQueue(q); err != nil {
+	args, err := b.cfg.queueArgs(q)
+	if err != nil {
+		return err
+	}
+	autoDelete, _ := q.Args[argAutoDelete].(bool)
+	if err := s.ensureQueue(q.Name, autoDelete, args); err != nil {
 		return err
 	}
 	if err := s.ensureExchange(q.Exchange, q.Kind, durableExchange(q.Exchange)); err != nil {
 		return err
 	}
+	return s.bind(q.Name, q.RoutingKey, q.Exchange)
+}
+
+func (s *session) bind(queue, key, exchange string) error {
 	return s.try(func(ch *amqp091.Channel) error {
-		err := ch.QueueBind(q.Name, q.RoutingKey, q.Exchange, false, nil)
-		if err != nil {
-			return s.failed(fmt.Sprintf("bind queue %s to exchange %s", q.Name, q.Exchange), err)
+		if err := ch.QueueBind(queue, key, exchange, false, nil); err != nil {
+			return s.failed(fmt.Sprintf("bind queue %s to exchange %s", queue, exchange), err)
 		}
 		return nil
 	})
 }
 
-func (s *session) ensureQueue(q broker.Queue) error {
-	args, err := queueArgs(q.Args)
-	if err != nil {
-		return fmt.Errorf("arguments of queue %s: %w", q.Name, err)
-	}
+// ensureQueue makes a durable queue unless there is one of this name.
+func (s *session) ensureQueue(name string, autoDelete bool, args amqp091.Table) error {
 	look := func() error {
 		return s.try(func(ch *amqp091.Channel) error {
-			_, err := ch.QueueDeclarePassive(q.Name, true, false, false, false, nil)
+			_, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
 			return err
 		})
 	}
 	create := func() error {
 		return s.try(func(ch *amqp091.Channel) error {
-			_, err := ch.QueueDeclare(q.Name, true, false, false, false, args)
+			_, err := ch.QueueDeclare(name, true, autoDelete, false, false, args)
 			return err
 		})
 	}
 	if err := s.lookOrCreate(look, create); err != nil {
-		return s.failed("declare queue "+q.Name, err)
+		return s.failed("declare queue "+name, err)
 	}
 	return nil
 }
@@ -137,20 +145,6 @@ func (s *session) try(f func(*amqp091.Channel) error) error {
 		return s.failed("close a channel", err)
 	}
 	return nil
-}
-
-func queueArgs(args map[string]any) (amqp091.Table, error) {
-	if len(args) == 0 {
-		return nil, nil
-	}
-	t := make(amqp091.Table, len(args))
-	for name, v := range args {
-		var err error
-		if t[name], err = toField(v); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return t, nil
 }
 
 // checkNames refuses what the library would close the connection for.

@@ -1,5 +1,6 @@
 """A Celery app; run as a program, it sends tasks that Go consumes."""
 
+import datetime
 import decimal
 import sys
 
@@ -20,6 +21,11 @@ if __name__ == "__main__":
         "nested": {"deep": [1, 2**31, {"deeper": 2**62}]},
         "price": decimal.Decimal("12.34"),
         "none": None,
+        "real": -0.25,
+        "small": -5,
+        "yes": True,
+        "bytes": b"raw",
+        "when": datetime.datetime(2026, 11, 21, 12, 30, tzinfo=datetime.timezone.utc),
     }
     for n in range(int(sys.argv[1])):
         result = app.send_task("go.add", args=[n, 1], headers=headers, priority=3, expires=3600)

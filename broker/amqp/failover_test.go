@@ -1,0 +1,70 @@
+package amqp
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/umbel-go/umbel/broker"
+	"github.com/umbel-go/umbel/internal/testenv"
+	"github.com/umbel-go/umbel/protocol"
+)
+
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	target := testenv.AMQP(t)
+	first, second := newProxy(t, target), newProxy(t, target)
+	b := newBroker(t, first.url+";"+second.url)
+	c := newConsumer(t, b, 1, "q")
+	at := func() string { return b.endpoints.current().address() }
+	if !strings.Contains(first.url, at()) {
+		t.Errorf("connected to %s, want the first address", at())
+	}
+	first.setDown(true)
+	testenv.Eventually(t, patience, func() error {
+		return b.Publish(within(t, patience), broker.Publishing{RoutingKey: "q", Message: protocol.NewMessage(nil, []byte("a"))})
+	})
+	if d := claimOne(t, c); body(d) != "a" || !strings.Contains(second.url, at()) {
+		t.Errorf("got %s over %s, want the second address", body(d), at())
+	}
+	// The second fails, the first is back.
+	first.setDown(false)
+	second.setDown(true)
+	if d := claimOne(t, c); body(d) != "a" || !strings.Contains(first.url, at()) || !d.Redelivered() {
+		t.Errorf("got %s over %s, want the first address again", body(d), at())
+	}
+	first.setDown(true)
+	_, err := newBroker(t, first.url+";"+second.url).Queues(within(t, patience), "q")
+	if !errors.Is(err, broker.ErrConnection) || !strings.Contains(err.Error(), "none of the 2") ||
+		!strings.Contains(err.Error(), hostOf(t, first.url)) || !strings.Contains(err.Error(), hostOf(t, second.url)) {
+		t.Errorf("all down: %v, want ErrConnection and both addresses", err)
+	}
+}
+
+func hostOf(t *testing.T, text string) string {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+func TestConfig(t *testing.T) {
+	for text, cfg := range map[string]Config{
+		"queue type":       {QueueType: "stream"},
+		"delayed delivery": {DelayQueueType: "stream"},
+		"login method":     {LoginMethod: "AMQPLAIN"},
+		"maximal priority": {QueueMaxPriority: 256},
+	} {
+		cfg.URL = "amqp://"
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v, want an error that names it", text, err)
+		}
+	}
+	e, err := parseURL("amqp://?heartbeat=5", Config{Heartbeat: 7, LoginMethod: loginExternal})
+	if err != nil || e.heartbeat != 7 || e.authentication().Mechanism() != "EXTERNAL" {
+		t.Errorf("got %+v, %v", e, err)
+	}
+}
