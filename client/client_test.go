@@ -16,7 +16,7 @@ import (
 	"github.com/umbel-go/umbel/protocol"
 )
 
-func open(t *testing.T, url string) *client.Client {
+func open(t testing.TB, url string) *client.Client {
 	t.Helper()
 	b, err := brokers.Open(url)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestPublishMany(t *testing.T) {
 	for i := range 1000 {
 		sigs = append(sigs, client.Task("t", i))
 	}
-	if err := c.Publish(ctx, sigs...); err != nil {
+	if _, err := c.SendAll(ctx, sigs...); err != nil {
 		t.Fatal(err)
 	}
 	queues, err := c.Broker().Queues(ctx, client.DefaultQueue)

@@ -10,6 +10,9 @@
 //	var sum int
 //	err = res.Get(ctx, &sum)
 //
+// SendAll sends thousands of tasks in one round trip, GetAll waits for all their
+// results with one watch.
+//
 // A Client is safe for concurrent use. It owns neither broker nor backend: close
 // them yourself, after it.
 package client

@@ -41,29 +41,11 @@ func hello(w *Worker, args protocol.Object) (any, error) {
 		return nil, nil
 	}
 	if v, _ := args.Get("revoked"); v != nil {
-		w.revoked.add(idsOf(v)...)
+		w.revoked.add(protocol.TaskIDs(v)...)
 	}
 	return protocol.Object{
 		{Name: "revoked", Value: w.revoked.list()}, {Name: "clock", Value: w.client.Clock().Forward()},
 	}, nil
-}
-
-// idsOf reads a task id, a list of them, or an object keyed by them.
-func idsOf(v any) []string {
-	var out []string
-	switch v := v.(type) {
-	case string:
-		out = append(out, v)
-	case []any:
-		for _, e := range v {
-			out = append(out, idsOf(e)...)
-		}
-	case protocol.Object:
-		for _, f := range v {
-			out = append(out, f.Name)
-		}
-	}
-	return out
 }
 
 func active(w *Worker, _ protocol.Object) (any, error) {
@@ -110,7 +92,7 @@ func registered(w *Worker, args protocol.Object) (any, error) {
 func queryTask(w *Worker, args protocol.Object) (any, error) {
 	ids, _ := args.Get("ids")
 	wanted := map[string]bool{}
-	for _, id := range idsOf(ids) {
+	for _, id := range protocol.TaskIDs(ids) {
 		wanted[id] = true
 	}
 	out := protocol.Object{}
@@ -145,7 +127,7 @@ func heartbeat(w *Worker, _ protocol.Object) (any, error) {
 
 func revoke(w *Worker, args protocol.Object) (any, error) {
 	v, _ := args.Get("task_id")
-	ids := idsOf(v)
+	ids := protocol.TaskIDs(v)
 	w.revoked.add(ids...)
 	if kill, _ := args.Get("terminate"); kill == true {
 		return w.terminate(ids), nil
@@ -160,7 +142,7 @@ func revoke(w *Worker, args protocol.Object) (any, error) {
 
 func terminate(w *Worker, args protocol.Object) (any, error) {
 	v, _ := args.Get("task_id")
-	ids := idsOf(v)
+	ids := protocol.TaskIDs(v)
 	w.revoked.add(ids...)
 	return w.terminate(ids), nil
 }

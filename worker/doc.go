@@ -10,8 +10,9 @@
 // Three forms register a task: [Func] takes a function with named parameters,
 // [Handle] a function of one struct, [Raw] a function of the undecoded [Task].
 // An error that a task returns becomes a FAILURE that Python raises; a panic
-// becomes one with a Go stack; [Retry], [Reject] and [Ignore] steer as in
-// Celery.
+// becomes one with a Go stack; [Retry], [Reject], [Ignore] and [Replace] steer as
+// in Celery. What a task sends under its context is its child ([Client],
+// [AddToChord]). [Errback] registers an error callback that sees the exception.
 //
 // A Worker owns neither broker nor backend: close them after Run has returned.
 // Register everything before Run.

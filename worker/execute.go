@@ -17,32 +17,33 @@ const yieldGrace = time.Second
 
 var errGone = errors.New("the handler ended its goroutine (runtime.Goexit)")
 
-// execute runs the handler under its limits and never touches the broker. A task
-// that outlives its hard limit or a terminate is abandoned: its outcome is
-// decided and its slot is free, while its goroutine may go on.
-func (w *Worker) execute(parent context.Context, d broker.Delivery, t *protocol.Task, reg *registration) outcome {
-	ctx, cancel := context.WithCancelCause(parent)
+// execute runs the handler under its limits and never touches the broker. ctx is
+// the task's own; the end of run is a shutdown. A task that outlives its hard
+// limit or a terminate is abandoned: its outcome is decided and its slot is free,
+// while its goroutine may go on.
+func (w *Worker) execute(ctx, run context.Context, d broker.Delivery, task *Task, reg *registration) outcome {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	task := &Task{Task: t, Queue: d.Queue(), Hostname: w.name}
 	r := w.active.add(task, cancel, time.Now())
 	defer w.active.remove(r)
-	w.count(t.Name)
-	w.events.task(protocol.EventTaskStarted, t.ID, nil)
-	soft, hard := limits(t, reg.options)
+	w.count(task.Name)
+	w.events.task(protocol.EventTaskStarted, task.ID, nil)
+	w.putStarted(ctx, task.Task, reg)
+	soft, hard := limits(task.Task, reg.options)
 	defer stopTimer(after(soft, func() { cancel(ErrSoftLimit) }))
 	defer stopTimer(after(hard, func() { r.end(ErrHardLimit) }))
 	done := make(chan outcome, 1)
 	go func() {
 		out := failure(errGone)
 		defer func() { done <- out; w.slots.returned(r) }() // runs on Goexit too
-		out = invoke(context.WithValue(ctx, taskKey{}, task), reg, task)
+		out = invoke(withTask(ctx, task), reg, task)
 	}()
 	lostClaim := d.Lost()
 	if !reg.options.acksLate {
 		lostClaim = nil // acknowledged already
 	}
-	out := w.await(r, done, parent.Done(), lostClaim, hard)
-	out.runtime = time.Since(r.since)
+	out := w.await(r, done, run.Done(), lostClaim, hard)
+	out.runtime, out.children = time.Since(r.since), task.sent.list()
 	return out
 }
 
@@ -96,7 +97,7 @@ func settledBy(out outcome, cause error, hard time.Duration) outcome {
 }
 
 func limitExceeded(hard time.Duration) outcome {
-	return outcome{state: failed, exception: &protocol.Exception{
+	return outcome{state: failed, timedOut: true, exception: &protocol.Exception{
 		Module: "billiard.exceptions", Type: "TimeLimitExceeded", Args: []any{hard.Seconds()}}}
 }
 

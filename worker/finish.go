@@ -19,12 +19,27 @@ const (
 	// means that our own first try went through: no broker gives a claim away
 	// sooner.
 	ambiguous = 5 * time.Second
+	// unmovedPause is how long a message stays with us that cannot be moved.
+	unmovedPause = time.Second
 )
 
+// move parks a message or makes it a dead letter. One that the broker does not
+// let us move, for want of a permission say, goes back to the queue after
+// a pause: kept, it would take the place of another for as long as the worker
+// runs.
+func (w *Worker) move(doing string, d broker.Delivery, t *protocol.Task, to func(context.Context) error) {
+	err := w.finish(doing, t, to)
+	if err == nil || lost(err) || errors.Is(err, broker.ErrClaimLost) {
+		return
+	}
+	pause.For(w.settling, unmovedPause)
+	w.finish("put back", t, func(ctx context.Context) error { return d.Reject(ctx, true) })
+}
+
 // finish ends a claim, trying again for as long as the connection is the
-// problem: a claim that nobody ends would never come back. It reports whether
-// the claim ended as asked.
-func (w *Worker) finish(doing string, t *protocol.Task, end func(context.Context) error) bool {
+// problem: a claim that nobody ends would never come back. An error, which it
+// has logged, means that the claim did not end as asked.
+func (w *Worker) finish(doing string, t *protocol.Task, end func(context.Context) error) error {
 	var broken time.Time
 	err := w.retry(w.settling, func() error {
 		err := end(w.settling)
@@ -38,13 +53,12 @@ func (w *Worker) finish(doing string, t *protocol.Task, end func(context.Context
 	})
 	switch {
 	case err == nil:
-		return true
 	case errors.Is(err, broker.ErrClaimLost):
 		w.log.Warn("claim lost: "+doing, "task", t.Name, "id", t.ID)
 	default:
 		w.log.Error("cannot "+doing, "task", t.Name, "id", t.ID, "error", err)
 	}
-	return false
+	return err
 }
 
 // retry repeats what fails for want of a connection until ctx ends: an outcome

@@ -33,7 +33,7 @@ const (
 	// they are take the rest, which we would only carry to and fro.
 	courtesyFirst   = 5 * time.Millisecond
 	courtesyMax     = 250 * time.Millisecond
-	foreignTries    = 3      // the delay grows after so many
+	foreignTries    = 3      // so often a task is handed back without a delay
 	foreignTracked  = 10_000 // message ids whose delay we remember
 	strangersAdvice = 20     // foreign tasks in a row that are worth a line in the log
 )
@@ -51,6 +51,7 @@ func courtesy(n int64) time.Duration {
 type foreign struct {
 	self string // our node name
 	ask  func(context.Context) (map[string]protocol.Raw, error)
+	log  *slog.Logger
 	now  func() time.Time
 
 	mu     sync.Mutex // guards the rest
@@ -66,9 +67,9 @@ type nodeTasks struct {
 	seen  time.Time
 }
 
-func newForeign(self string, ask func(context.Context) (map[string]protocol.Raw, error)) *foreign {
+func newForeign(self string, log *slog.Logger, ask func(context.Context) (map[string]protocol.Raw, error)) *foreign {
 	return &foreign{
-		self: self, ask: ask, now: time.Now, nodes: map[string]nodeTasks{}, absent: map[string]int{},
+		self: self, ask: ask, log: log, now: time.Now, nodes: map[string]nodeTasks{}, absent: map[string]int{},
 		parks: map[string]int{}, want: make(chan struct{}, 1),
 	}
 }
@@ -83,7 +84,7 @@ func (f *foreign) run(ctx context.Context) {
 		}
 		replies, err := f.ask(ctx)
 		if err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "cannot ask which tasks other workers register; unknown tasks are handed back meanwhile", "error", err)
+			f.log.Warn("cannot ask which tasks other workers register; unknown tasks are handed back meanwhile", "error", err)
 			continue
 		}
 		f.learn(replies)
@@ -136,7 +137,8 @@ func (f *foreign) registered(name string) bool {
 }
 
 // consult says whether a task is to be handed back and for how long. A false
-// answer means that nobody registers it.
+// answer means that nobody registers it; a delay of 0, that those who do should
+// have it at once.
 func (f *foreign) consult(name, id string) (handBack bool, delay time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,7 +166,10 @@ func (f *foreign) consult(name, id string) (handBack bool, delay time.Duration) 
 		forgetOne(f.parks)
 	}
 	f.parks[id] = n + 1
-	return true, min(foreignPause<<min(max(0, n-foreignTries), 10), foreignMaxDelay)
+	if n < foreignTries {
+		return true, 0
+	}
+	return true, min(foreignPause<<min(n-foreignTries, 10), foreignMaxDelay)
 }
 
 // forgetOne makes room in a full map: any entry will do, it only starts anew.
@@ -182,18 +187,40 @@ func forgetOne(m map[string]int) {
 func (w *Worker) handleForeign(d broker.Delivery, t *protocol.Task) {
 	back, delay := w.foreign.consult(t.Name, t.ID)
 	if back {
-		if n := w.strangers.Add(1); n == strangersAdvice {
+		n := w.strangers.Add(1)
+		if n == strangersAdvice {
 			w.log.Warn("this queue brings many tasks that only other workers register; give them, or us, a queue of their own",
 				"queue", d.Queue(), "task", t.Name)
 		}
 		w.log.Debug("task is not registered here, handed back", "task", t.Name, "id", t.ID, "for", delay)
-		w.finish("hand back a foreign task", t, func(ctx context.Context) error { return d.Park(ctx, time.Now().Add(delay)) })
+		w.move("hand back a foreign task", d, t, func(ctx context.Context) error { return w.handBack(ctx, d, n, delay) })
 		return
 	}
 	w.log.Error("unregistered task: no live worker knows it; it is kept in the dead-letter place",
 		"task", t.Name, "id", t.ID, "queue", d.Queue())
 	w.failUnrun(t, protocol.NotRegistered(t.Name))
-	w.finish("move to the dead-letter place", t, func(ctx context.Context) error {
+	w.move("move to the dead-letter place", d, t, func(ctx context.Context) error {
 		return d.Dead(ctx, "NotRegistered: no live worker knows task "+t.Name)
 	})
+}
+
+// yielder is a consumer that can leave its queues to other workers for a while,
+// what it has prefetched included.
+type yielder interface {
+	Yield(ctx context.Context, d time.Duration) error
+}
+
+// handBack gives a foreign task, the nth in a row, to other workers: at once where
+// we can stand aside, or else by parking it: it would come straight back.
+func (w *Worker) handBack(ctx context.Context, d broker.Delivery, n int64, delay time.Duration) error {
+	if c := w.consumer.Load(); delay == 0 && c != nil {
+		if y, ok := (*c).(yielder); ok {
+			err := y.Yield(ctx, courtesy(n))
+			if err == nil {
+				return d.Return(ctx)
+			}
+			w.log.Warn("cannot stand aside for other workers, parking their task", "queue", d.Queue(), "error", err)
+		}
+	}
+	return d.Park(ctx, time.Now().Add(max(delay, foreignPause)))
 }

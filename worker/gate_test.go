@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestOutcomeOf(t *testing.T) {
 
 func TestForeignNeverGivesUpEarly(t *testing.T) {
 	now := time.Unix(1000, 0)
-	f := newForeign("umbel@self", nil)
+	f := newForeign("umbel@self", slog.Default(), nil)
 	f.now = func() time.Time { return now }
 	names := func(list ...string) protocol.Raw { raw, _ := protocol.Marshal(list); return raw }
 	learn := func(replies map[string]protocol.Raw) {
@@ -150,7 +151,7 @@ func TestHandlersThatMisbehave(t *testing.T) {
 	for name, h := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := New(Config{Concurrency: 1})
-			out := w.execute(context.Background(), idle{}, &protocol.Task{ID: "id"}, &registration{handler: h})
+			out := w.execute(context.Background(), context.Background(), idle{}, &Task{Task: &protocol.Task{ID: "id"}}, &registration{handler: h})
 			if out.state != failed || out.exception == nil {
 				t.Errorf("got %+v", out)
 			}
@@ -168,7 +169,8 @@ func (idle) Lost() <-chan struct{} { return nil }
 func TestAbandonedTasksStopTheClaiming(t *testing.T) {
 	w := New(Config{Concurrency: 1})
 	release := make(chan struct{})
-	out := w.execute(context.Background(), idle{}, &protocol.Task{ID: "id", HardLimit: 0.01}, &registration{
+	task := &Task{Task: &protocol.Task{ID: "id", HardLimit: 0.01}}
+	out := w.execute(context.Background(), context.Background(), idle{}, task, &registration{
 		handler: func(context.Context, *Task) (any, error) { <-release; return nil, nil },
 	})
 	if out.state != failed || out.exception.Type != "TimeLimitExceeded" {
@@ -210,7 +212,7 @@ func TestPattern(t *testing.T) {
 }
 
 func TestSlotsDrain(t *testing.T) {
-	s := newSlots(2)
+	s := newSlots(2, slog.Default())
 	s.take()
 	if s.drain(time.Millisecond, nil) {
 		t.Error("drained with a slot in use")

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/umbel-go/umbel/broker"
@@ -12,12 +13,15 @@ import (
 // what follows a run uses the worker's settling context instead, so that neither
 // a revoke nor a shutdown loses an outcome.
 func (w *Worker) handle(ctx context.Context, d broker.Delivery) {
-	t, err := protocol.DecodeTask(d.Message())
+	t, err := w.decoder.Task(d.Message())
 	if err != nil {
 		w.refuse(d, err)
 		return
 	}
 	t.Redelivered = d.Redelivered()
+	if t.Exchange == "" && t.RoutingKey == "" { // not said: a retry would go nowhere
+		t.RoutingKey = d.Queue()
+	}
 	t.FillReprs()
 	reg := w.registry[t.Name]
 	switch gate(t, reg != nil, w.revoked.has(t.ID), time.Now()) {
@@ -31,7 +35,7 @@ func (w *Worker) handle(ctx context.Context, d broker.Delivery) {
 	case notDue:
 		w.received(t)
 		w.announced.add(t.ID)
-		w.finish("park until its eta", t, func(ctx context.Context) error { return d.Park(ctx, t.ETA) })
+		w.move("park until its eta", d, t, func(ctx context.Context) error { return d.Park(ctx, t.ETA) })
 	case ready:
 		w.strangers.Store(0)
 		if !w.announced.take(t.ID) {
@@ -53,49 +57,55 @@ func (w *Worker) received(t *protocol.Task) {
 // runTask executes a task and settles its outcome. A message that is not
 // acknowledged late is acknowledged first, and the task begins only when that is
 // certain.
-func (w *Worker) runTask(ctx context.Context, d broker.Delivery, t *protocol.Task, reg *registration) {
+func (w *Worker) runTask(run context.Context, d broker.Delivery, t *protocol.Task, reg *registration) {
 	late := reg.options.acksLate
-	if !late && !w.finish("acknowledge before the run", t, d.Ack) {
+	if !late && w.finish("acknowledge before the run", t, d.Ack) != nil {
 		return
 	}
-	out := w.execute(ctx, d, t, reg)
+	ctx, settled := context.WithCancel(w.settling)
+	defer settled()
+	if w.cfg.Context != nil {
+		ctx = w.cfg.Context(ctx, t)
+	}
+	out := w.execute(ctx, run, d, &Task{Task: t, Queue: d.Queue(), Hostname: w.name, worker: w}, reg)
 	if late && out.state == interrupted {
 		w.log.Warn("task interrupted, its message goes back to the queue", "task", t.Name, "id", t.ID)
 		w.events.task(protocol.EventTaskCancelled, t.ID, nil)
 		w.finish("return", t, d.Return)
 		return
 	}
-	err := w.settle(w.settling, t, reg, out, late)
-	switch {
-	case err == nil && late:
-		w.finish("acknowledge", t, func(ctx context.Context) error {
-			if out.state == rejected {
-				return d.Reject(ctx, out.requeue)
-			}
-			return d.Ack(ctx)
-		})
-	case err != nil:
+	if err := w.settle(ctx, t, reg, out, late); err != nil {
 		w.unsettled(d, t, err, late)
+	} else if late {
+		w.acknowledge(d, t, reg, out)
 	}
 }
 
+// acknowledge ends the claim of a late-acknowledged task whose outcome is
+// settled.
+func (w *Worker) acknowledge(d broker.Delivery, t *protocol.Task, reg *registration, out outcome) {
+	if !out.rejects(reg) {
+		w.finish("acknowledge", t, d.Ack)
+		return
+	}
+	requeue := out.requeue || out.timedOut
+	w.events.task(protocol.EventTaskRejected, t.ID, protocol.Object{{Name: "requeue", Value: requeue}})
+	w.finish("reject", t, func(ctx context.Context) error { return d.Reject(ctx, requeue) })
+}
+
 // unsettled deals with an outcome that could not be carried out. For want of a
-// connection (the worker stops by then) a late-acknowledged message goes back;
-// anything else would fail again for ever, so that it becomes the task's failure
-// and the message a dead letter.
+// connection (the worker stops by then), or when a retry was refused, a
+// late-acknowledged message goes back; anything else would fail again for ever,
+// so that it becomes the task's failure and the message a dead letter.
 func (w *Worker) unsettled(d broker.Delivery, t *protocol.Task, cause error, late bool) {
 	w.log.Error("cannot settle a task", "task", t.Name, "id", t.ID, "error", cause)
-	if lost(cause) {
+	if lost(cause) || errors.Is(cause, errGoesBack) {
 		if late {
 			w.finish("return an unsettled message", t, d.Return)
 		}
 		return
 	}
-	f := failure(cause)
-	if err := w.put(w.settling, t, nil, w.meta(t, protocol.StateFailure, f.exception.Raw(), f.traceback)); err != nil {
-		w.log.Error("cannot store a failure", "task", t.Name, "id", t.ID, "error", err)
-	}
-	w.events.task(protocol.EventTaskFailed, t.ID, protocol.Object{{Name: "exception", Value: f.exception.Repr()}})
+	w.failAll(w.settling, t, w.registry[t.Name], failure(cause))
 	if late {
 		w.finish("move to the dead-letter place", t, func(ctx context.Context) error {
 			return d.Dead(ctx, "outcome cannot be settled: "+cause.Error())

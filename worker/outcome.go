@@ -18,6 +18,7 @@ const (
 	retried
 	rejected
 	ignored
+	replaced
 	revoked
 	interrupted // by shutdown or a lost claim
 )
@@ -28,11 +29,42 @@ type outcome struct {
 	result    protocol.Raw
 	exception *protocol.Exception
 	traceback string
-	requeue   bool      // rejected
-	eta       time.Time // retried
+	children  []protocol.Raw // result tuples of what the task has sent
 	runtime   time.Duration
+	requeue   bool   // rejected
 	reason    string // revoked: "revoked", "expired" or "terminated"
 	err       error  // failed: what the handler returned
+	timedOut  bool   // failed: by its hard limit
+
+	eta    time.Time           // retried
+	args   []protocol.Raw      // retried with other arguments
+	kwargs []protocol.RawField // likewise
+
+	replacement protocol.Signature // replaced
+}
+
+// failing is the outcome turned into a failure with the given cause.
+func (o outcome) failing(cause error) outcome {
+	f := failure(cause)
+	f.children, f.runtime = o.children, o.runtime
+	return f
+}
+
+// raised are the fields of the events of a failure or retry.
+func (o outcome) raised() protocol.Object {
+	return protocol.Object{{Name: "exception", Value: o.exception.Repr()}, {Name: "traceback", Value: o.traceback}}
+}
+
+// rejects reports whether a late-acknowledged message is rejected instead of
+// acknowledged.
+func (o outcome) rejects(reg *registration) bool {
+	switch {
+	case o.state == failed && o.timedOut:
+		return reg.options.requeueTimedOut
+	case o.state == failed:
+		return reg.options.rejectFailed
+	}
+	return o.state == rejected
 }
 
 // RetryError is returned by a task that wants to run again.
@@ -41,6 +73,9 @@ type RetryError struct {
 	Err error
 	// Delay is the pause before the next run; 0 means the task's default.
 	Delay time.Duration
+	// Args and Kwargs replace the arguments of the next run; nil keeps them.
+	Args   []any
+	Kwargs protocol.Object
 }
 
 // Error describes the retry.
@@ -65,6 +100,18 @@ func (e *RejectError) Error() string { return "rejected: " + e.Reason }
 // Reject drops the message of a late-acknowledged task, or with requeue puts it
 // back on the queue.
 func Reject(reason string, requeue bool) error { return &RejectError{Reason: reason, Requeue: requeue} }
+
+// ReplaceError is returned by a task that another takes the place of.
+type ReplaceError struct{ Signature protocol.Signature }
+
+// Error names the replacement.
+func (e *ReplaceError) Error() string { return "replaced by " + e.Signature.Task }
+
+// Replace ends the task and sends sig in its place, as Celery's Task.replace: it
+// gets the task's id, its membership in group and chord, its callbacks, errbacks
+// and what is left of its chain. A group becomes a chord whose body returns the
+// list of results.
+func Replace(sig protocol.Signature) error { return &ReplaceError{sig} }
 
 // ErrIgnore is what Ignore returns.
 var ErrIgnore = errors.New("task result ignored")
@@ -101,6 +148,7 @@ func exceptionOf(err error) *protocol.Exception {
 func outcomeOf(t *protocol.Task, opts options, value any, err, cause error, now time.Time) outcome {
 	var retry *RetryError
 	var reject *RejectError
+	var replace *ReplaceError
 	switch {
 	case err == nil:
 		return success(value)
@@ -111,6 +159,8 @@ func outcomeOf(t *protocol.Task, opts options, value any, err, cause error, now 
 	case errors.As(err, &reject):
 		return outcome{state: rejected, requeue: reject.Requeue, exception: &protocol.Exception{
 			Module: "celery.exceptions", Type: "Reject", Args: []any{reject.Reason, reject.Requeue}}}
+	case errors.As(err, &replace):
+		return outcome{state: replaced, replacement: replace.Signature}
 	case errors.As(err, &retry):
 		return retryOutcome(t, opts, retry, now)
 	}
@@ -148,12 +198,39 @@ func retryOutcome(t *protocol.Task, opts options, r *RetryError, now time.Time) 
 		delay = opts.retryDelay
 	}
 	o := outcome{state: retried, eta: now.Add(delay)}
+	var err error
+	if o.args, o.kwargs, err = r.arguments(); err != nil {
+		return failure(fmt.Errorf("retry with other arguments: %w", err))
+	}
 	cause := r.Err
 	if cause == nil {
 		cause = errors.New("retry")
 	}
 	o.exception, o.traceback = exceptionOf(cause), cause.Error()+"\n"
 	return o
+}
+
+// arguments are those of the next run as the message holds them, nil where they
+// stay.
+func (e *RetryError) arguments() (args []protocol.Raw, kwargs []protocol.RawField, err error) {
+	if e.Args != nil {
+		args = make([]protocol.Raw, len(e.Args))
+	}
+	for i, a := range e.Args {
+		if args[i], err = protocol.Marshal(a); err != nil {
+			return nil, nil, fmt.Errorf("argument %d: %w", i, err)
+		}
+	}
+	if e.Kwargs != nil {
+		kwargs = make([]protocol.RawField, len(e.Kwargs))
+	}
+	for i, f := range e.Kwargs {
+		kwargs[i].Name = f.Name
+		if kwargs[i].Value, err = protocol.Marshal(f.Value); err != nil {
+			return nil, nil, fmt.Errorf("argument %s: %w", f.Name, err)
+		}
+	}
+	return args, kwargs, nil
 }
 
 func workerLost(cause error) *protocol.Exception {

@@ -15,11 +15,18 @@ type Handler func(ctx context.Context, t *Task) (any, error)
 type options struct {
 	acksLate     bool
 	ignoreResult bool
-	maxRetries   int // negative: no limit
-	retryDelay   time.Duration
-	softLimit    time.Duration
-	hardLimit    time.Duration
-	params       []string
+	storeErrors  bool
+	trackStarted bool
+	// rejectFailed and requeueTimedOut are what happens to a late-acknowledged
+	// message instead of its acknowledgement.
+	rejectFailed    bool
+	requeueTimedOut bool
+
+	maxRetries int // negative: no limit
+	retryDelay time.Duration
+	softLimit  time.Duration
+	hardLimit  time.Duration
+	params     []string
 }
 
 // Option is one setting of a task.
@@ -36,6 +43,23 @@ func AcksLate(late bool) Option { return func(o *options) { o.acksLate = late } 
 
 // IgnoreResult stores no result, unless the sender asks for one.
 func IgnoreResult() Option { return func(o *options) { o.ignoreResult = true } }
+
+// AcksOnFailure false drops the message of a late-acknowledged task that failed
+// by rejecting it, so that RabbitMQ may dead-letter it (Celery acks_on_failure).
+// Default true.
+func AcksOnFailure(acks bool) Option { return func(o *options) { o.rejectFailed = !acks } }
+
+// AcksOnTimeout false puts the message of a late-acknowledged task that passed
+// its hard time limit back on the queue (Celery acks_on_timeout). Default true.
+func AcksOnTimeout(acks bool) Option { return func(o *options) { o.requeueTimedOut = !acks } }
+
+// StoreErrors stores failures, retries and revocations although the result is
+// ignored (Celery store_errors_even_if_ignored). Default: the worker's.
+func StoreErrors(store bool) Option { return func(o *options) { o.storeErrors = store } }
+
+// TrackStarted stores the state STARTED when the task begins (Celery
+// track_started). Default: the worker's.
+func TrackStarted(track bool) Option { return func(o *options) { o.trackStarted = track } }
 
 // MaxRetries bounds Retry; negative means no bound. Default 3, as in Celery.
 func MaxRetries(n int) Option { return func(o *options) { o.maxRetries = n } }
@@ -54,6 +78,7 @@ func TimeLimit(soft, hard time.Duration) Option {
 type registration struct {
 	handler Handler
 	options options
+	errback ErrbackFunc // nil unless registered by Errback
 }
 
 // Register adds a task in its untyped form. A second registration of a name is
@@ -65,7 +90,10 @@ func (w *Worker) Register(name string, h Handler, opts ...Option) error {
 	if _, ok := w.registry[name]; ok {
 		return fmt.Errorf("register task %q: the name is taken", name)
 	}
-	o := options{acksLate: w.cfg.AcksLate, maxRetries: 3, retryDelay: 180 * time.Second}
+	o := options{
+		acksLate: w.cfg.AcksLate, storeErrors: w.cfg.StoreErrors, trackStarted: w.cfg.TrackStarted,
+		maxRetries: 3, retryDelay: 180 * time.Second,
+	}
 	for _, opt := range opts {
 		opt(&o)
 	}

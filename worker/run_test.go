@@ -286,3 +286,30 @@ func TestRemoteControl(t *testing.T) {
 		t.Errorf("terminated task: %v", e)
 	}
 }
+
+// A trace that a producer began leads through a task, its callback and the chord
+// that follows, over a real broker.
+func TestTraceOnRedis(t *testing.T) {
+	type span struct{}
+	b := newBench(t)
+	headers := func(ctx context.Context) protocol.Object {
+		s, _ := ctx.Value(span{}).(string)
+		return protocol.Object{{Name: "traceparent", Value: s}}
+	}
+	begin := func(ctx context.Context, t *protocol.Task) context.Context {
+		return context.WithValue(ctx, span{}, t.Headers.String("traceparent")+"/"+t.Name)
+	}
+	seen := func(ctx context.Context) (string, error) { return ctx.Value(span{}).(string), nil }
+	b.run(worker.Config{Headers: headers, Context: begin}, func(w *worker.Worker) {
+		worker.Must(worker.Raw(w, "a", func(ctx context.Context, _ *worker.Task) (any, error) { return seen(ctx) }))
+		worker.Must(worker.Raw(w, "b", func(ctx context.Context, _ *worker.Task) (any, error) { return seen(ctx) }))
+	})
+	last := b.send(client.Chain(
+		client.With(client.Task("a"), client.Header("traceparent", "py")),
+		client.Group(client.Task("b"), client.Task("b")), client.Task("b"),
+	))
+	var got string
+	if err := last.Get(b.ctx, &got); err != nil || got != "py/a/b/b" {
+		t.Errorf("the body of the chord ran under %q (%v)", got, err)
+	}
+}

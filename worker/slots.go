@@ -10,6 +10,7 @@ import (
 // slots bounds how many tasks run at once. One goroutine waits and takes, the
 // tasks release.
 type slots struct {
+	log  *slog.Logger
 	mu   sync.Mutex // guards used, adrift and every run's over
 	size int
 	used int
@@ -20,8 +21,8 @@ type slots struct {
 	freed  chan struct{} // one token: something changed
 }
 
-func newSlots(size int) *slots {
-	return &slots{size: size, adrift: map[*run]bool{}, freed: make(chan struct{}, 1)}
+func newSlots(size int, log *slog.Logger) *slots {
+	return &slots{log: log, size: size, adrift: map[*run]bool{}, freed: make(chan struct{}, 1)}
 }
 
 // abandon notes that a run's slot is given up while its goroutine goes on.
@@ -33,7 +34,7 @@ func (s *slots) abandon(r *run) {
 	}
 	s.adrift[r] = true
 	if len(s.adrift) >= s.size {
-		slog.Error("the worker takes no more tasks: as many abandoned tasks as it has slots ignore their context",
+		s.log.Error("the worker takes no more tasks: as many abandoned tasks as it has slots ignore their context",
 			"task", r.task.Name, "abandoned", len(s.adrift))
 	}
 }

@@ -43,10 +43,34 @@ type Config struct {
 	// it passes, contexts end with ErrShutdown; tasks have a second to return,
 	// and their outcomes as long again, at most 30 s, to be settled.
 	DrainTimeout time.Duration
-	// Queue and Route are where follow-up tasks go that name no queue; see
-	// client.Config.
-	Queue string
-	Route func(task string) string
+	// Queue, Route, Headers and SendEvents are for what follows a task and what
+	// tasks send themselves; see client.Config.
+	Queue      string
+	Route      func(task string) client.Destination
+	Headers    func(ctx context.Context) protocol.Object
+	SendEvents bool
+	// Context derives the context that a task runs under, and that what follows
+	// it is sent under: the place for the span that a traceparent among the
+	// task's headers asks for. The context given ends when the outcome of the
+	// task is settled; the one returned must be derived from it.
+	Context func(ctx context.Context, t *protocol.Task) context.Context
+	// Accept names the serializers of tasks that are run, by name or MIME type
+	// (Celery accept_content); nil means json, msgpack and yaml. Pickle reads
+	// pickled tasks too, as plain values: nothing in them is ever called.
+	Accept []string
+	Pickle bool
+	// LegacyValues is for workers with a kombu before 5.3; see client.Config.
+	LegacyValues bool
+	// InheritPriority gives callbacks and next steps the task's own priority
+	// (Celery task_inherit_parent_priority).
+	InheritPriority bool
+	// ResultExtended stores name, arguments, worker, retries and queue with
+	// results (Celery result_extended).
+	ResultExtended bool
+	// TrackStarted and StoreErrors are the defaults of the registrations'
+	// options.
+	TrackStarted bool
+	StoreErrors  bool
 	// ResultExpires is how long results are kept; 0 means as long as the
 	// backend is set to (24 h by default), negative for ever.
 	ResultExpires time.Duration
@@ -60,6 +84,7 @@ type Worker struct {
 	name     string
 	log      *slog.Logger
 	client   *client.Client
+	decoder  protocol.Decoder
 	registry map[string]*registration
 	events   *events
 	active   *activeSet
@@ -76,7 +101,8 @@ type Worker struct {
 
 	accepted  atomic.Int64 // tasks started since the worker was
 	strangers atomic.Int64 // foreign tasks in a row
-	totals    sync.Map     // task name -> *atomic.Int64
+	refused   refusals
+	totals    sync.Map // task name -> *atomic.Int64
 	consumer  atomic.Pointer[broker.Consumer]
 	online    chan struct{} // closed by announce
 	stop      chan struct{} // closed by a remote shutdown
@@ -103,18 +129,21 @@ func New(cfg Config) *Worker {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	name := nodeName(cfg.Name)
+	log := cfg.Logger.With("worker", name)
 	w := &Worker{
-		cfg: cfg, name: nodeName(cfg.Name), registry: map[string]*registration{},
-		active: newActiveSet(), revoked: newRevokedSet(), slots: newSlots(cfg.Concurrency),
+		cfg: cfg, name: name, log: log, registry: map[string]*registration{},
+		decoder: protocol.Decoder{Accept: cfg.Accept, Pickle: cfg.Pickle},
+		active:  newActiveSet(), revoked: newRevokedSet(), slots: newSlots(cfg.Concurrency, log),
 		online: make(chan struct{}), stop: make(chan struct{}), cold: make(chan struct{}),
 		consuming: make(chan struct{}), listening: make(chan struct{}), started: time.Now(),
 	}
-	w.log = cfg.Logger.With("worker", w.name)
 	w.client = client.New(client.Config{
-		Broker: cfg.Broker, Backend: cfg.Backend, Queue: cfg.Queue, Route: cfg.Route, Name: w.name,
+		Broker: cfg.Broker, Backend: cfg.Backend, Queue: cfg.Queue, Route: cfg.Route, Headers: cfg.Headers,
+		SendEvents: cfg.SendEvents, LegacyValues: cfg.LegacyValues, Name: w.name,
 	})
 	w.events = newEvents(w)
-	w.foreign = newForeign(w.name, w.askRegistered)
+	w.foreign = newForeign(name, log, w.askRegistered)
 	w.registerBuiltins()
 	return w
 }
@@ -142,6 +171,20 @@ func (w *Worker) Name() string { return w.name }
 // Client sends tasks under the worker's name and clock.
 func (w *Worker) Client() *client.Client { return w.client }
 
+// Stats are a worker's counters since it was made.
+type Stats struct {
+	// Started counts tasks that began to run.
+	Started int64
+	// Refused counts messages that were no usable task and went to the
+	// dead-letter place, by what was wrong with them.
+	Refused map[protocol.Kind]int64
+}
+
+// Stats returns the counters. It is safe for concurrent use.
+func (w *Worker) Stats() Stats {
+	return Stats{Started: w.accepted.Load(), Refused: w.refused.list()}
+}
+
 // Online is closed when the worker consumes its queues and remote control
 // reaches it, or soon after if it cannot.
 func (w *Worker) Online() <-chan struct{} { return w.online }
@@ -162,6 +205,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Go(func() { w.announce(side) })
 	wg.Go(func() { w.lookForTwin(side) })
 	wg.Go(func() { w.foreign.run(side) })
+	wg.Go(func() { w.janitor(side) })
 	wg.Go(func() {
 		select {
 		case <-w.stop:

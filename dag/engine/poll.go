@@ -95,6 +95,9 @@ func (e *Engine) poll(ctx context.Context, p store.Pending) error {
 	if errors.Is(err, backend.ErrConnection) || ctx.Err() != nil {
 		return err
 	}
+	if errors.Is(err, backend.ErrUnsupported) { // results are messages, and none has come
+		return nil
+	}
 	if err != nil { // what is stored cannot be read, now or later
 		e.report(ctx, dag.Observation{
 			TaskID: p.TaskID, Kind: dag.SeenFailure, At: e.cfg.Now(), ErrorType: "ResultUnreadable", Error: err.Error(),
