@@ -24,7 +24,11 @@ func newCall(g *globals) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c.Broker, c.Backend, c.Task = g.brokerURL(), g.backend, args[0]
+			var err error
+			if c.Connection, err = g.connection(); err != nil {
+				return err
+			}
+			c.Task = args[0]
 			c.Countdown = time.Duration(countdown * float64(time.Second))
 			c.Expires = time.Duration(expires * float64(time.Second))
 			return app.Call(cmd.Context(), c, cmd.OutOrStdout())

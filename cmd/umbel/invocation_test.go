@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -44,6 +45,20 @@ func TestWithoutUnknown(t *testing.T) {
 		kept, unknown := withoutUnknown(flags, strings.Fields(tt.args))
 		if strings.Join(kept, " ") != tt.kept || strings.Join(unknown, " ") != tt.unknown {
 			t.Errorf("%s: kept %v, unknown %v", tt.args, kept, unknown)
+		}
+	}
+}
+
+func TestJSONOptions(t *testing.T) {
+	g := &globals{brokerOptions: `{"global_keyprefix": "shop:"}`, backendOptions: `{"result_expires": 60}`}
+	c, err := g.connection()
+	if err != nil || c.Broker != defaultBroker || c.BrokerOptions["global_keyprefix"] != "shop:" || c.BackendOptions["result_expires"] != 60.0 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	var usage *usageError
+	for _, bad := range []string{"x", "[]", "1", `{"a":`} {
+		if _, err := (&globals{backendOptions: bad}).connection(); !errors.As(err, &usage) {
+			t.Errorf("%q gives %v, want a usage error", bad, err)
 		}
 	}
 }

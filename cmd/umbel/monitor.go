@@ -29,7 +29,10 @@ func newMonitor(g *globals) *cobra.Command {
 			if err := g.prepare(cmd.ErrOrStderr()); err != nil {
 				return err
 			}
-			c.Broker, c.Backend = g.brokerURL(), g.backend
+			var err error
+			if c.Connection, err = g.connection(); err != nil {
+				return err
+			}
 			return app.RunMonitor(cmd.Context(), c)
 		},
 	}

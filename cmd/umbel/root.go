@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/umbel-go/umbel/internal/app"
 	"github.com/umbel-go/umbel/internal/version"
 )
 
@@ -20,10 +22,12 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // globals are the options that every command takes, as Celery has them.
 type globals struct {
-	app      string
-	broker   string
-	backend  string
-	logLevel string
+	app            string
+	broker         string
+	brokerOptions  string
+	backend        string
+	backendOptions string
+	logLevel       string
 }
 
 func newRoot() *cobra.Command {
@@ -47,11 +51,13 @@ func newRoot() *cobra.Command {
 	f.StringVarP(&g.app, "app", "A", "", "accepted for compatibility and ignored: there is no Python application to load")
 	f.StringVarP(&g.broker, "broker", "b", brokerFromEnv(), "broker URL, redis://... or amqp://... (environment: CELERY_BROKER_URL)")
 	f.StringVar(&g.backend, "result-backend", os.Getenv("CELERY_RESULT_BACKEND"), "result backend URL; default: the broker's Redis, rpc:// on RabbitMQ")
+	f.StringVar(&g.brokerOptions, "broker-transport-options", os.Getenv("UMBEL_BROKER_TRANSPORT_OPTIONS"), "Celery's broker_transport_options as a JSON object, such as '{\"global_keyprefix\": \"shop:\"}'")
+	f.StringVar(&g.backendOptions, "result-backend-options", os.Getenv("UMBEL_RESULT_BACKEND_OPTIONS"), "Celery's result_* settings as a JSON object, such as '{\"result_expires\": 3600}'")
 	f.StringVarP(&g.logLevel, "loglevel", "l", "info", "debug, info, warning or error")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newUp(g), newWorker(g), newMonitor(g), newCall(g), newVersion())
+	root.AddCommand(newUp(g), newWorker(g), newMonitor(g), newCall(g), newDLQ(g), newVersion())
 	return root
 }
 
@@ -86,6 +92,29 @@ func (g *globals) brokerURL() string {
 		return defaultBroker
 	}
 	return g.broker
+}
+
+// connection is where a command works. An error is about the options' JSON.
+func (g *globals) connection() (app.Connection, error) {
+	c := app.Connection{Broker: g.brokerURL(), Backend: g.backend}
+	var err error
+	if c.BrokerOptions, err = jsonOptions("--broker-transport-options or UMBEL_BROKER_TRANSPORT_OPTIONS", g.brokerOptions); err != nil {
+		return c, err
+	}
+	c.BackendOptions, err = jsonOptions("--result-backend-options or UMBEL_RESULT_BACKEND_OPTIONS", g.backendOptions)
+	return c, err
+}
+
+// jsonOptions reads an option whose value is a JSON object; "" is none.
+func jsonOptions(name, text string) (map[string]any, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var options map[string]any
+	if err := json.Unmarshal([]byte(text), &options); err != nil {
+		return nil, &usageError{fmt.Errorf("%s is not a JSON object, such as '{\"name\": 1}': %w", name, err)}
+	}
+	return options, nil
 }
 
 func (g *globals) prepare(stderr io.Writer) error {

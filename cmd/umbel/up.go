@@ -23,12 +23,20 @@ func newUp(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// The environment of a developer's machine may name production's:
 			// here only what is said on the command line counts.
-			if cmd.Flags().Changed("broker") {
-				c.Broker = g.broker
+			said := *g
+			for option, value := range map[string]*string{
+				"broker": &said.broker, "broker-transport-options": &said.brokerOptions,
+				"result-backend": &said.backend, "result-backend-options": &said.backendOptions,
+			} {
+				if !cmd.Flags().Changed(option) {
+					*value = ""
+				}
 			}
-			if cmd.Flags().Changed("result-backend") {
-				c.Backend = g.backend
+			var err error
+			if c.Connection, err = said.connection(); err != nil {
+				return err
 			}
+			c.Broker = said.broker // "" is the embedded one
 			c.Worker.Queues, c.Worker.Demo, c.Worker.DrainTimeout = splitList(queues), c.Demo, upDrain
 			return app.Up(cmd.Context(), c)
 		},

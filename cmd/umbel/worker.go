@@ -17,7 +17,11 @@ func newWorker(g *globals) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c.Queues = splitList(queues)
-			return app.RunWorker(cmd.Context(), app.Connection{Broker: g.brokerURL(), Backend: g.backend}, c)
+			on, err := g.connection()
+			if err != nil {
+				return err
+			}
+			return app.RunWorker(cmd.Context(), on, c)
 		},
 	}
 	f := cmd.Flags()

@@ -17,8 +17,12 @@ import (
 // Connection names the broker and the result backend of a command.
 type Connection struct {
 	Broker string
+	// BrokerOptions are Celery's broker_transport_options.
+	BrokerOptions map[string]any
 	// Backend "" means the broker's Redis, or rpc:// on RabbitMQ.
 	Backend string
+	// BackendOptions are Celery's result_* settings.
+	BackendOptions map[string]any
 }
 
 // connection is an open broker and backend.
@@ -31,7 +35,7 @@ type connection struct {
 
 // open makes broker and backend ready; neither connects before it is used.
 func (c Connection) open() (*connection, error) {
-	b, err := brokers.Open(c.Broker)
+	b, err := brokers.OpenOptions(c.Broker, c.BrokerOptions)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +46,7 @@ func (c Connection) open() (*connection, error) {
 			results = c.Broker
 		}
 	}
-	r, err := backends.Open(results, b)
+	r, err := backends.OpenOptions(results, b, c.BackendOptions)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -60,11 +64,17 @@ func (c *connection) close() {
 	}
 }
 
-// redactURL hides the password of a URL that people will read.
+// redactURL hides the passwords of a URL, or of a failover list of them, that
+// people will read.
 func redactURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(a URL that cannot be shown)"
+	list := strings.Split(raw, ";")
+	for i, one := range list {
+		one = strings.TrimSpace(one)
+		u, err := url.Parse(one)
+		if err != nil || one != "" && u.Scheme == "" { // a password with a semicolon falls apart too
+			return "(a URL that cannot be shown)"
+		}
+		list[i] = u.Redacted()
 	}
-	return u.Redacted()
+	return strings.Join(list, ";")
 }
