@@ -28,6 +28,12 @@ func (l *ledger) note(id string) {
 	l.mu.Unlock()
 }
 
+func (l *ledger) count(id string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ran[id]
+}
+
 // sharedTasks registers what the Python application has too, and a chord body of
 // our own.
 func sharedTasks(l *ledger) func(*worker.Worker) {
@@ -132,7 +138,7 @@ func TestGoProducerPythonWorker(t *testing.T) {
 	})
 }
 
-func readLines(t *testing.T, path string) []string {
+func readLines(t testing.TB, path string) []string {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {

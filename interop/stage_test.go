@@ -9,6 +9,7 @@ import (
 	backends "github.com/umbel-go/umbel/backend/dial"
 	"github.com/umbel-go/umbel/broker"
 	brokers "github.com/umbel-go/umbel/broker/dial"
+	redisbroker "github.com/umbel-go/umbel/broker/redis"
 	"github.com/umbel-go/umbel/client"
 	"github.com/umbel-go/umbel/internal/testenv"
 	"github.com/umbel-go/umbel/worker"
@@ -16,19 +17,37 @@ import (
 
 // stage is a pair of broker and result backend that Go and Python both use.
 type stage struct {
+	name    string
 	broker  string
 	backend string
 	// chords is false on rpc, where Celery refuses them.
 	chords bool
+	// visibility is the visibility timeout of the Go side on Redis; 0 means the
+	// driver's.
+	visibility time.Duration
 }
 
 // stages are the transports: Redis for both, RabbitMQ with rpc results, RabbitMQ
 // with results in Redis.
-var stages = map[string]func(*testing.T) stage{
-	"redis":      func(t *testing.T) stage { url := testenv.Redis(t); return stage{url, url, true} },
-	"amqp+rpc":   func(t *testing.T) stage { return stage{testenv.AMQP(t), "rpc://", false} },
-	"amqp+redis": func(t *testing.T) stage { return stage{testenv.AMQP(t), testenv.Redis(t), true} },
+var stages = map[string]func(testing.TB) stage{
+	onRedis: func(t testing.TB) stage {
+		url := testenv.Redis(t)
+		return stage{name: onRedis, broker: url, backend: url, chords: true}
+	},
+	onAMQPAndRPC: func(t testing.TB) stage {
+		return stage{name: onAMQPAndRPC, broker: testenv.AMQP(t), backend: "rpc://"}
+	},
+	onAMQPAndRedis: func(t testing.TB) stage {
+		return stage{name: onAMQPAndRedis, broker: testenv.AMQP(t), backend: testenv.Redis(t), chords: true}
+	},
 }
+
+// Names of the stages.
+const (
+	onRedis        = "redis"
+	onAMQPAndRedis = "amqp+redis"
+	onAMQPAndRPC   = "amqp+rpc"
+)
 
 // venvs are the Pythons that every stage runs with.
 var venvs = []string{"celery57", "celery54"}
@@ -43,7 +62,7 @@ func everyStage(t *testing.T, test func(t *testing.T, s stage, venv string)) {
 }
 
 // startWorker runs a Go worker in this process until the test ends.
-func startWorker(t *testing.T, s stage, cfg worker.Config, register func(*worker.Worker)) *worker.Worker {
+func startWorker(t testing.TB, s stage, cfg worker.Config, register func(*worker.Worker)) *worker.Worker {
 	t.Helper()
 	cfg.Broker, cfg.Backend = s.connect(t)
 	w := worker.New(cfg)
@@ -71,16 +90,16 @@ func startWorker(t *testing.T, s stage, cfg worker.Config, register func(*worker
 }
 
 // openClient returns a client on the stage.
-func openClient(t *testing.T, s stage) *client.Client {
+func openClient(t testing.TB, s stage) *client.Client {
 	t.Helper()
 	b, results := s.connect(t)
 	return client.New(client.Config{Broker: b, Backend: results})
 }
 
 // connect opens connections of their own, as another process would.
-func (s stage) connect(t *testing.T) (broker.Broker, backend.Backend) {
+func (s stage) connect(t testing.TB) (broker.Broker, backend.Backend) {
 	t.Helper()
-	b, err := brokers.Open(s.broker)
+	b, err := s.open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +110,13 @@ func (s stage) connect(t *testing.T) (broker.Broker, backend.Backend) {
 	}
 	t.Cleanup(func() { results.Close() })
 	return b, results
+}
+
+func (s stage) open() (broker.Broker, error) {
+	if s.visibility > 0 {
+		return redisbroker.New(redisbroker.Config{URL: s.broker, VisibilityTimeout: s.visibility})
+	}
+	return brokers.Open(s.broker)
 }
 
 // flags are the options of the Python scripts for a stage.

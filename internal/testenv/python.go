@@ -18,7 +18,12 @@ const workerTimeout = 60 * time.Second
 //
 //	celery57         Celery 5.7, redis-py 8, Flower 2.2, requests
 //	celery57-redis7  Celery 5.7, redis-py 7
+//	celery56         Celery 5.6, kombu 5.6, redis-py 6.4
 //	celery54         Celery 5.4, kombu 5.4, redis-py 5.0
+//	celery52         Celery 5.2, kombu 5.2, redis-py 4.6; only when Full
+//	celery44         Celery 4.4, kombu 4.6, redis-py 3.5; only when Full
+//
+// All have msgpack, PyYAML, zstandard and brotli.
 func Python(t testing.TB, venv string) string {
 	t.Helper()
 	var folders map[string]string

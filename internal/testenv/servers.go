@@ -60,6 +60,14 @@ func RabbitMQServer(t testing.TB) *Server {
 	return own
 }
 
+// Ctl runs rabbitmqctl, on RabbitMQ only. It takes a second or two.
+func (s *Server) Ctl(args ...string) {
+	s.t.Helper()
+	if err := s.run.(*server.Broker).Ctl(args...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // Start starts the server after Stop or Kill and returns once it answers.
 func (s *Server) Start() {
 	s.t.Helper()

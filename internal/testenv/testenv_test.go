@@ -216,7 +216,11 @@ func TestRabbitMQServerRestarts(t *testing.T) {
 }
 
 func TestCeleryWorkersAnswer(t *testing.T) {
-	for venv, version := range map[string]string{"celery57": "5.7.0", "celery57-redis7": "5.7.0", "celery54": "5.4.0"} {
+	versions := map[string]string{"celery57": "5.7.0", "celery57-redis7": "5.7.0", "celery56": "5.6.3", "celery54": "5.4.0"}
+	if Full() {
+		versions["celery52"], versions["celery44"] = "5.2.7", "4.4.7"
+	}
+	for venv, version := range versions {
 		t.Run(venv, func(t *testing.T) {
 			app := Celery{
 				Venv: venv, App: filepath.Join("testdata", "echoapp.py"),

@@ -8,23 +8,44 @@ import (
 	"strings"
 )
 
-//go:embed *.txt
+//go:embed *.txt *.py
 var files embed.FS
 
-// Lists returns the text of every requirements file by environment name (the
-// file's name without its ending).
-func Lists() (map[string]string, error) {
+// fullOnly are the environments that only the long forms of tests need.
+var fullOnly = map[string]bool{"celery44": true, "celery52": true}
+
+// Environment says what one virtual environment holds.
+type Environment struct {
+	// Name is the file's name without its ending.
+	Name string
+	// Packages is the text of the requirements file.
+	Packages string
+	// Startup is Python that every interpreter of the environment runs first
+	// (its sitecustomize); empty for most.
+	Startup string
+	// FullOnly tells that only the long forms of tests need it.
+	FullOnly bool
+}
+
+// Environments returns all of them.
+func Environments() ([]Environment, error) {
 	entries, err := files.ReadDir(".")
 	if err != nil {
 		return nil, fmt.Errorf("list requirements: %w", err)
 	}
-	lists := map[string]string{}
+	texts := map[string]string{}
 	for _, e := range entries {
 		text, err := files.ReadFile(e.Name())
 		if err != nil {
 			return nil, fmt.Errorf("read requirements: %w", err)
 		}
-		lists[strings.TrimSuffix(e.Name(), ".txt")] = string(text)
+		texts[e.Name()] = string(text)
 	}
-	return lists, nil
+	var all []Environment
+	for file, text := range texts {
+		if name, ok := strings.CutSuffix(file, ".txt"); ok {
+			all = append(all, Environment{Name: name, Packages: text, Startup: texts[name+".py"], FullOnly: fullOnly[name]})
+		}
+	}
+	return all, nil
 }

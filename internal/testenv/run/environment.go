@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/umbel-go/umbel/internal/testenv"
 	"github.com/umbel-go/umbel/internal/testenv/requirements"
 	"github.com/umbel-go/umbel/internal/testenv/server"
 )
@@ -173,7 +174,7 @@ func (e *environment) buildVenvs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errMissing, err)
 	}
-	lists, err := requirements.Lists()
+	environments, err := requirements.Environments()
 	if err != nil {
 		return err
 	}
@@ -183,13 +184,16 @@ func (e *environment) buildVenvs(ctx context.Context) error {
 		built = map[string]string{}
 		errs  []error
 	)
-	for name, list := range lists {
-		v := planVenv(e.cache, python, name, list)
+	for _, wanted := range environments {
+		if wanted.FullOnly && !testenv.Full() {
+			continue
+		}
+		v := planVenv(e.cache, python, wanted)
 		all.Go(func() {
 			err := v.build(ctx, e.out)
 			mu.Lock()
 			defer mu.Unlock()
-			built[name] = v.dir
+			built[v.Name] = v.dir
 			errs = append(errs, err)
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/umbel-go/umbel/internal/testenv/cache"
+	"github.com/umbel-go/umbel/internal/testenv/requirements"
 )
 
 // completeMark is written last into a virtual environment. Environments cannot
@@ -21,16 +22,15 @@ const completeMark = ".complete"
 
 // venv is one virtual environment to provide.
 type venv struct {
-	name         string
-	requirements string
-	dir          string
+	requirements.Environment
+	dir string
 }
 
 // planVenv names the environment's folder after what goes into it: the pinned
-// packages and the interpreter.
-func planVenv(folder, interpreter, name, requirements string) venv {
-	sum := sha256.Sum256([]byte(interpreter + "\n" + requirements))
-	return venv{name, requirements, filepath.Join(folder, fmt.Sprintf("%s-%x", name, sum[:6]))}
+// packages, the interpreter and what it runs first.
+func planVenv(folder, interpreter string, e requirements.Environment) venv {
+	sum := sha256.Sum256([]byte(interpreter + "\n" + e.Packages + e.Startup))
+	return venv{e, filepath.Join(folder, fmt.Sprintf("%s-%x", e.Name, sum[:6]))}
 }
 
 func (v venv) ready() bool {
@@ -52,12 +52,12 @@ func (v venv) build(ctx context.Context, out *console) error {
 	if v.ready() {
 		return nil
 	}
-	out.say("building the Python environment %s", v.name)
+	out.say("building the Python environment %s", v.Name)
 	start := time.Now()
 	if err := v.install(ctx, out); err != nil {
-		return fmt.Errorf("build the Python environment %s: %w", v.name, err)
+		return fmt.Errorf("build the Python environment %s: %w", v.Name, err)
 	}
-	out.say("built %s in %.0f s", v.name, time.Since(start).Seconds())
+	out.say("built %s in %.0f s", v.Name, time.Since(start).Seconds())
 	return nil
 }
 
@@ -66,7 +66,7 @@ func (v venv) install(ctx context.Context, out *console) error {
 		return fmt.Errorf("remove the incomplete one: %w", err)
 	}
 	list := v.dir + ".txt"
-	if err := os.WriteFile(list, []byte(v.requirements), 0o644); err != nil {
+	if err := os.WriteFile(list, []byte(v.Packages), 0o644); err != nil {
 		return fmt.Errorf("write requirements: %w", err)
 	}
 	if err := out.run(interruptible(ctx, "python3", "-m", "venv", v.dir)); err != nil {
@@ -76,10 +76,25 @@ func (v venv) install(ctx context.Context, out *console) error {
 	if err := out.run(interruptible(ctx, filepath.Join(v.dir, "bin", "python"), pip...)); err != nil {
 		return fmt.Errorf("pip install: %w", err)
 	}
+	if err := v.installStartup(ctx); err != nil {
+		return fmt.Errorf("install what it runs first: %w", err)
+	}
 	if err := os.WriteFile(filepath.Join(v.dir, completeMark), nil, 0o644); err != nil {
 		return fmt.Errorf("mark as complete: %w", err)
 	}
 	return nil
+}
+
+func (v venv) installStartup(ctx context.Context) error {
+	if v.Startup == "" {
+		return nil
+	}
+	const where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+	folder, err := interruptible(ctx, filepath.Join(v.dir, "bin", "python"), "-c", where).Output()
+	if err != nil {
+		return fmt.Errorf("find site-packages: %w", err)
+	}
+	return os.WriteFile(filepath.Join(strings.TrimSpace(string(folder)), "sitecustomize.py"), []byte(v.Startup), 0o644)
 }
 
 // interpreter describes python3 and fails where it cannot make environments.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/umbel-go/umbel/internal/testenv"
+	"github.com/umbel-go/umbel/internal/testenv/requirements"
 	"github.com/umbel-go/umbel/internal/testenv/server"
 )
 
@@ -144,10 +145,13 @@ func TestMisuse(t *testing.T) {
 }
 
 func TestVenvsAreNamedAfterWhatIsInThem(t *testing.T) {
-	a := planVenv("/c", "3.11", "celery57", "celery==5.7.0\n")
+	old := requirements.Environment{Name: "celery57", Packages: "celery==5.7.0\n"}
+	changed, started := old, old
+	changed.Packages = "celery==5.7.1\n"
+	started.Startup = "import inspect\n"
+	a := planVenv("/c", "3.11", old)
 	for _, other := range []venv{
-		planVenv("/c", "3.12", "celery57", "celery==5.7.0\n"),
-		planVenv("/c", "3.11", "celery57", "celery==5.7.1\n"),
+		planVenv("/c", "3.12", old), planVenv("/c", "3.11", changed), planVenv("/c", "3.11", started),
 	} {
 		if a.dir == other.dir {
 			t.Errorf("both are in %s", a.dir)

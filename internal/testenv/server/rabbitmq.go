@@ -32,6 +32,7 @@ func FindRabbitMQ() (script, epmd string, err error) {
 type Broker struct {
 	*Server
 	epmd *Server
+	ctl  func(args ...string) *exec.Cmd
 }
 
 // NewRabbitMQ prepares a RabbitMQ node with its management plugin, name, ports,
@@ -82,6 +83,9 @@ func NewRabbitMQ(dir string) (*Broker, error) {
 			command: func() *exec.Cmd { return command(env, epmd) },
 			ready:   func(ctx context.Context) error { return command(env, epmd, "-names").Run() },
 		},
+		ctl: func(args ...string) *exec.Cmd {
+			return command(env, filepath.Join(filepath.Dir(script), "rabbitmqctl"), args...)
+		},
 	}
 	b.ready = func(ctx context.Context) error {
 		return getOK(ctx, fmt.Sprintf("%s/api/health/checks/port-listener/%d", b.API, amqp))
@@ -97,6 +101,14 @@ func (b *Broker) Start(ctx context.Context) error {
 		}
 	}
 	return b.Server.Start(ctx)
+}
+
+// Ctl runs rabbitmqctl on the running node, which takes a second or two.
+func (b *Broker) Ctl(args ...string) error {
+	if output, err := b.ctl(args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, output)
+	}
+	return nil
 }
 
 // Close kills the node and epmd. Their data is worth nothing by then, and an
