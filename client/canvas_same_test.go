@@ -141,26 +141,30 @@ func asUnfrozen(theirs, ours any) any {
 }
 
 // asFlattened does to the members of a group that Celery has not frozen what
-// freezing will do.
+// freezing does, and has done to ours.
 func asFlattened(theirs, ours any) any {
 	t, _ := theirs.([]any)
 	o, _ := ours.([]any)
-	if len(t) == len(o) {
+	if slices.ContainsFunc(o, isGroup) {
 		return theirs
 	}
 	var out []any
 	for _, m := range t {
-		sig, _ := m.(map[string]any)
-		if sig["subtask_type"] != "group" {
+		if !isGroup(m) {
 			out = append(out, m)
 			continue
 		}
-		kwargs, _ := sig["kwargs"].(map[string]any)
+		kwargs, _ := m.(map[string]any)["kwargs"].(map[string]any)
 		inner, _ := asFlattened(kwargs["tasks"], nil).([]any)
 		slices.Reverse(inner)
 		out = append(out, inner...)
 	}
 	return out
+}
+
+func isGroup(sig any) bool {
+	o, _ := sig.(map[string]any)
+	return o["subtask_type"] == "group"
 }
 
 // withoutTuples makes lists of tuples in a repr: a signature that went through
