@@ -33,11 +33,8 @@ func (s *sameness) different(at string, theirs, ours any) string {
 	case "link", "link_error":
 		theirs, ours = listed(theirs), listed(ours)
 	}
-	switch key := at[strings.LastIndexByte(at, '.')+1:]; key {
-	case "options":
+	if strings.HasSuffix(at, ".options") {
 		ours = asUnfrozen(theirs, ours)
-	case "tasks":
-		theirs = asFlattened(theirs, ours)
 	}
 	if empty(theirs) && empty(ours) {
 		return ""
@@ -47,6 +44,10 @@ func (s *sameness) different(at string, theirs, ours any) string {
 		o, ok := ours.(map[string]any)
 		if !ok {
 			return fmt.Sprintf("%s: %v, want %v", at, ours, theirs)
+		}
+		if isGroup(t) && isGroup(o) {
+			t = maps.Clone(t)
+			t["kwargs"] = map[string]any{"tasks": asFlattened(tasksIn(t), tasksIn(o))}
 		}
 		return s.differentMembers(at, t, o)
 	case []any:
@@ -154,12 +155,17 @@ func asFlattened(theirs, ours any) any {
 			out = append(out, m)
 			continue
 		}
-		kwargs, _ := m.(map[string]any)["kwargs"].(map[string]any)
-		inner, _ := asFlattened(kwargs["tasks"], nil).([]any)
+		inner, _ := asFlattened(tasksIn(m), nil).([]any)
 		slices.Reverse(inner)
 		out = append(out, inner...)
 	}
 	return out
+}
+
+func tasksIn(group any) any {
+	o, _ := group.(map[string]any)
+	kwargs, _ := o["kwargs"].(map[string]any)
+	return kwargs["tasks"]
 }
 
 func isGroup(sig any) bool {

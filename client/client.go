@@ -39,7 +39,8 @@ type Config struct {
 	// task_send_sent_event).
 	SendEvents bool
 	// LegacyValues writes argument values that JSON does not know, such as times,
-	// in the form that kombu before 5.3 reads.
+	// in the form that kombu before 5.3 reads, and the sizes of chords where
+	// workers of Celery 5.0 and older look for them.
 	LegacyValues bool
 	// Name is the node name that we appear under in remote control and events;
 	// "" means gen<pid>@<host>, as Python's.

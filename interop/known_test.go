@@ -11,8 +11,6 @@ import (
 // title holds column.
 type known struct{ group, row, column, cause string }
 
-const noChordSize = "Go does not write chord_size into a chord's body, which workers up to 5.0 count by"
-
 // knownFailures are the footnotes of the cells that fail; a failure without one
 // shows what the check said.
 var knownFailures = []known{
@@ -22,9 +20,6 @@ var knownFailures = []known{
 	{groupControl, "time_limit", "", "the worker does not know `time_limit`"},
 	{groupControl, "pool_grow, pool_shrink", "", "the worker does not know `pool_grow` and `pool_shrink`"},
 	{groupBrokers, "celery control", "", "the worker does not know `rate_limit`, `time_limit`, `pool_grow` and `pool_shrink`"},
-	{groupProducer, "chord", "4.4", noChordSize},
-	{groupProducer, "one chord sent twice", "4.4", noChordSize},
-	{groupFleet, "either worker: ", "4.4", noChordSize},
 	{groupBrokers, "celery inspect, every command", "", "the worker does not know `report`"},
 }
 

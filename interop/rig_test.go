@@ -36,10 +36,13 @@ type rig struct {
 func openRig(t testing.TB, open func(testing.TB) stage, venv string) *rig {
 	t.Helper()
 	r := &rig{stage: open(t), venv: venv, ledger: &ledger{ran: map[string]int{}}}
-	startWorker(t, r.stage, goConfig(), suiteTasks(r.ledger))
+	cfg := goConfig()
+	cfg.LegacyValues = venv == "celery44" // for chord_size
+	startWorker(t, r.stage, cfg, suiteTasks(r.ledger))
 	r.python = startPython(t, r.stage, venv)
 	r.peer = startPeer(t, r.stage, venv)
-	r.client = sideClient(t, r.stage)
+	b, results := r.connect(t)
+	r.client = client.New(client.Config{Broker: b, Backend: results, Route: sideOf, LegacyValues: cfg.LegacyValues})
 	return r
 }
 

@@ -16,7 +16,8 @@ type Env struct {
 	// Origin is "gen<pid>@<host>", ReplyTo the rpc result queue ("" for none).
 	Origin, ReplyTo string
 	// LegacyValues writes arguments with MarshalLegacy, for peers with a kombu
-	// before 5.3.
+	// before 5.3, and the sizes of chords into their bodies, for workers of
+	// Celery 5.0 and older.
 	LegacyValues bool
 }
 

@@ -145,3 +145,39 @@ func TestImmutableAndOverrides(t *testing.T) {
 		t.Errorf("eta %v, want %v", task.ETA, want)
 	}
 }
+
+// Workers of Celery 5.0 and older count a chord by its body's chord_size.
+func TestLegacyChordSize(t *testing.T) {
+	sig := chord(group(plain("a"), chain(plain("x"), plain("b")), plain("c")), plain("body"))
+	for legacy, want := range map[bool]int{true: 3, false: 0} {
+		env := testEnv()
+		env.LegacyValues = legacy
+		plan, err := protocol.Apply(sig, nil, nil, env)
+		if err != nil || len(plan.Sends) != 3 {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		for _, s := range plan.Sends {
+			body := s.Task.Chord
+			if body == nil { // the last step of the chain has it
+				last, _ := s.Task.Chain[0].Options.Get("chord")
+				step, err := protocol.DecodeSignature(marshal(t, last))
+				if err != nil {
+					t.Fatal(err)
+				}
+				body = &step
+			}
+			if got := body.ChordSize; got != want {
+				t.Errorf("legacy %v: chord_size of %s is %d, want %d", legacy, s.Task.Name, got, want)
+			}
+		}
+	}
+}
+
+func marshal(t *testing.T, v any) protocol.Raw {
+	t.Helper()
+	raw, err := protocol.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}

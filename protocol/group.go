@@ -107,10 +107,16 @@ func (c *canvas) sendMembers(n *node, members []*node, args []any, options Objec
 	gid, root := textOption(options, "group_id"), textOption(options, "root_id")
 	chord, _ := options.Get("chord")
 	chord = settled(chord) // once, not for each member
+	var err error
 	shared := options.Without("chord", "group_index").Set("add_to_parent", false)
 	var size int
-	for i, t := range members {
+	for _, t := range members {
 		size += t.size()
+	}
+	if chord, err = c.sized(chord, size); err != nil {
+		return err
+	}
+	for i, t := range members {
 		body := chord
 		if body == nil {
 			body, _ = t.opts.Get("chord")
@@ -129,6 +135,19 @@ func (c *canvas) sendMembers(n *node, members []*node, args []any, options Objec
 		}
 	}
 	return nil
+}
+
+// sized adds to a chord's body what workers of Celery 5.0 and older count by.
+func (c *canvas) sized(chord any, size int) (any, error) {
+	if chord == nil || !c.env.LegacyValues {
+		return chord, nil
+	}
+	body, err := signatureOf(chord)
+	if err != nil {
+		return nil, fmt.Errorf("option chord: %w", err)
+	}
+	body.ChordSize = size
+	return body, nil
 }
 
 // announce notes the size of a chord. The members of a group that ends a chain

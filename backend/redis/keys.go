@@ -27,6 +27,8 @@ import "strings"
 //	                             root_id   of its header's tasks
 //	                             chord_size  the size where there is no G.s, else 0
 //	                             since     when it was written, Unix seconds
+//	                             complete  when its parts were first seen to be all
+//	                                       there, one of them from Celery < 5.7
 //	umbel:chords          zset   groups of the above by when to look at them next,
 //	                             Unix seconds of the server's clock
 //

@@ -35,9 +35,11 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1], 'LIMI
 // that nobody holds, forgets one that has ended, and has any other looked at
 // again later: soon after a present claim may lapse. That is set before anything
 // is read, so that chords with keys of a wrong type, at which the script ends in
-// an error, do not stay the longest due and hide all others.
+// an error, do not stay the longest due and hide all others. Where a part came
+// from a peer of Celery < 5.7, which finishes a chord without a claim, it must
+// have been found complete once before: that peer may be at it now.
 //
-//	KEYS     G.j G.t G.s G.c R I
+//	KEYS     G.j G.t G.s G.d G.c R I
 //	ARGV[1]  group id
 //	ARGV[2]  the caller's token
 //	ARGV[3]  seconds that a claim lasts
@@ -47,8 +49,8 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1], 'LIMI
 //
 // Returns an empty list, or what R has of a chord that the caller now holds:
 // body, root id, size, and 1 when there is no G.s.
-var orphanScript = redis.NewScript(6, `
-local parts, added, size, claim, record, index = unpack(KEYS)
+var orphanScript = redis.NewScript(7, `
+local parts, added, size, counted, claim, record, index = unpack(KEYS)
 local id, token, claim_ttl, ordered, every, late = unpack(ARGV)
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZADD', index, 'XX', now + every, id)
@@ -71,6 +73,10 @@ if holder then
   return {}
 end
 if total == 0 or count ~= total + (redis.call('GET', added) or 0) then
+  return {}
+end
+if redis.call('SCARD', counted) < count and redis.call('HSETNX', record, 'complete', now) == 1 then
+  redis.call('ZADD', index, now + claim_ttl, id)
   return {}
 end
 redis.call('SET', claim, token, 'EX', claim_ttl)
@@ -113,7 +119,7 @@ func (b *Backend) OrphanChords(ctx context.Context) ([]backend.OrphanChord, erro
 func (b *Backend) adopt(ctx context.Context, group string) (*backend.OrphanChord, error) {
 	key, token := b.keys.group(group), newToken()
 	reply, err := redis.Values(b.run(ctx, orphanScript,
-		key+partsSuffix, key+addedSuffix, key+sizeSuffix, key+claimSuffix, b.keys.record(group), b.keys.index(),
+		key+partsSuffix, key+addedSuffix, key+sizeSuffix, key+countedSuffix, key+claimSuffix, b.keys.record(group), b.keys.index(),
 		group, token, claimTTL, b.ordered(), lookEvery, sizeLate,
 	))
 	if err != nil {
@@ -131,9 +137,41 @@ func (b *Backend) adopt(ctx context.Context, group string) (*backend.OrphanChord
 	if start.Body, err = protocol.DecodeSignature(body); err != nil {
 		return nil, fmt.Errorf("chord %s: its record cannot be read: %w", group, err)
 	}
+	if ended, err := b.bodyEnded(ctx, start.Body); err != nil {
+		return nil, fmt.Errorf("chord %s: %w", group, err)
+	} else if ended {
+		return nil, b.forgetRecord(ctx, group)
+	}
 	join, err := b.join(ctx, group, token, sizeless)
 	if err != nil {
 		return nil, err
 	}
 	return &backend.OrphanChord{Start: start, Join: join}, nil
+}
+
+// bodyEnded reports whether a chord's body has a final result. Peers of Celery
+// < 5.7 leave all keys of a chord that they have failed, and a finisher may have
+// died after it sent the body.
+func (b *Backend) bodyEnded(ctx context.Context, body protocol.Signature) (bool, error) {
+	promised := protocol.Frozen(body)
+	if len(promised) == 0 {
+		return false, nil
+	}
+	res, err := b.Get(ctx, promised[0].ID)
+	if err != nil {
+		return false, fmt.Errorf("look at its body: %w", err)
+	}
+	return res.Ready(), nil
+}
+
+// forgetRecord makes the chord one that nobody looks at any more.
+func (b *Backend) forgetRecord(ctx context.Context, group string) error {
+	err := b.transaction(ctx,
+		command{"DEL", redis.Args{b.keys.record(group)}},
+		command{"ZREM", redis.Args{b.keys.index(), group}},
+	)
+	if err != nil {
+		return fmt.Errorf("chord %s: forget its record: %w", group, err)
+	}
+	return nil
 }

@@ -234,6 +234,18 @@ func TestChordsThatAreNoOrphans(t *testing.T) {
 			startChord(t, b, "g", 1)
 			look.do("SET", groupPrefix+"g.c", "done")
 		}, true},
+		{"complete since a moment, for a peer that takes no claim", func(b *redis.Backend, look raw) {
+			startChord(t, b, "g", 1)
+			look.do("ZADD", groupPrefix+"g.j", 0, `[1, "a", "SUCCESS", 1]`)
+		}, false},
+		{"failed by a peer that leaves all keys", func(b *redis.Backend, look raw) {
+			startChord(t, b, "g", 1)
+			look.do("ZADD", groupPrefix+"g.j", 0, `[1, "a", "FAILURE", null]`)
+			look.do("HSET", chordRecord+"g", "complete", 1)
+			if err := b.Put(bounded(t), backend.Put{Result: result("body-id", "FAILURE", "null")}); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b, look := open(t, redis.Config{URL: url}), dial(t, url)
@@ -377,6 +389,7 @@ func TestOrphansBehindBrokenChords(t *testing.T) {
 	}
 	startChord(t, b, "g", 1)
 	look.do("ZADD", groupPrefix+"g.j", 0, `[1, "x", "SUCCESS", 1]`)
+	look.do("SADD", groupPrefix+"g.d", "x:0")
 	look.do("ZADD", chordIndex, "XX", 1, "g")
 	for range 2 {
 		found, err := b.OrphanChords(bounded(t))
@@ -403,6 +416,7 @@ func TestOrphansAreHandedOverInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		look.do("ZADD", groupPrefix+group+".j", 0, `[1, "x", "SUCCESS", 1]`)
+		look.do("SADD", groupPrefix+group+".d", "x:0")
 		due(look, group)
 	}
 	for range 2 {
@@ -411,5 +425,20 @@ func TestOrphansAreHandedOverInTime(t *testing.T) {
 			t.Fatalf("%d orphans at once", len(found))
 		}
 		finish(t, found[0].Join)
+	}
+}
+
+// A peer of Celery < 5.7 that died between the last part and the body left no
+// claim: the second look finds its chord.
+func TestOrphanOfAPeerWithoutClaims(t *testing.T) {
+	url := testenv.Redis(t)
+	b, look := open(t, redis.Config{URL: url}), dial(t, url)
+	startChord(t, b, "g", 1)
+	look.do("ZADD", groupPrefix+"g.j", 0, `[1, "a", "SUCCESS", 1]`)
+	for want := range 2 {
+		due(look, "g")
+		if found := orphans(t, b); len(found) != want {
+			t.Fatalf("look %d: %d orphans", want+1, len(found))
+		}
 	}
 }

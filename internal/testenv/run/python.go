@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -100,9 +99,12 @@ func (v venv) installStartup(ctx context.Context) error {
 // interpreter describes python3 and fails where it cannot make environments.
 func interpreter(ctx context.Context) (string, error) {
 	const describe = "import ensurepip, sys; print(sys.version, sys.base_prefix)"
-	text, err := interruptible(ctx, "python3", "-c", describe).Output()
+	cmd := interruptible(ctx, "python3", "-c", describe)
+	var said strings.Builder
+	cmd.Stderr = &said
+	text, err := cmd.Output()
 	if err != nil {
-		return "", errors.New("python3 with venv is not installed (Python 3.10 or newer; Debian and Ubuntu: apt-get install python3 python3-venv)")
+		return "", fmt.Errorf("python3 with venv is not installed (Python 3.10 or newer; Debian and Ubuntu: apt-get install python3 python3-venv): %w: %s", err, strings.TrimSpace(said.String()))
 	}
 	return strings.TrimSpace(string(text)), nil
 }
