@@ -56,11 +56,22 @@ build: ## build bin/umbel
 demo: ## broker, worker, monitor and sample work on http://127.0.0.1:5555
 	go run ./cmd/umbel up --demo
 
+# Every fuzz target as "package name".
+fuzz-targets = { grep -rE --include='*_test.go' '^func Fuzz' . || true; } \
+	| sed -E 's|/[^/]*_test.go:func (Fuzz[A-Za-z0-9_]*).*| \1|' | sort
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
-	@{ grep -rE --include='*_test.go' '^func Fuzz' . || true; } \
-	| sed -E 's|/[^/]*_test.go:func (Fuzz[A-Za-z0-9_]*).*| \1|' \
-	| while read -r package target; do \
+	@$(fuzz-targets) | while read -r package target; do \
 		echo "$$package $$target"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$package"; \
+	done
+
+.PHONY: fuzz-keep
+fuzz-keep: ## keep thirty inputs of each target that fuzzing found, for tests
+	@found="$$(go env GOCACHE)/fuzz/$$(go list -m)"; \
+	$(fuzz-targets) | while read -r package target; do \
+		[ -d "$$found/$$package/$$target" ] || continue; \
+		kept="$$package/testdata/fuzz/$$target"; mkdir -p "$$kept"; \
+		find "$$found/$$package/$$target" -type f -size -2k | sort | awk 'NR <= 30' | xargs -r cp -t "$$kept"; \
 	done

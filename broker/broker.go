@@ -24,6 +24,9 @@ var (
 	// ErrReadOnly means that the server refuses writes or is still loading (a
 	// demoted Redis primary); treat it as a failover.
 	ErrReadOnly = errors.New("broker is read-only")
+	// ErrRefused means that the server is there but does not take the message:
+	// its queue is full and rejects publishes.
+	ErrRefused = errors.New("broker refused the message")
 	// ErrClaimLost means that a delivery is no longer ours: it was returned to
 	// the queue and may be running elsewhere.
 	ErrClaimLost = errors.New("claim lost")

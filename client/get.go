@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/umbel-go/umbel/backend"
@@ -19,6 +20,10 @@ func (r *Result) Get(ctx context.Context, into any) error {
 	v, err := collect(ctx, r)
 	if err == nil {
 		err = store(v[0], into)
+	}
+	var failed *TaskError
+	if errors.As(err, &failed) && failed.TaskID == r.ID {
+		return err // it names the task
 	}
 	if err != nil {
 		return fmt.Errorf("result of task %s: %w", r.ID, err)

@@ -147,7 +147,7 @@ func (c *Client) declareAll(ctx context.Context, queues []string) error {
 			continue
 		}
 		if err := c.declare(ctx, q); err != nil {
-			return fmt.Errorf("declare queue %s: %w", q, err)
+			return err
 		}
 		last = q
 	}

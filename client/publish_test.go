@@ -48,6 +48,7 @@ func TestRetryPolicy(t *testing.T) {
 	}{
 		{"Celery's", nil, broker.ErrConnection, 4},
 		{"read-only", nil, broker.ErrReadOnly, 4},
+		{"refused", nil, broker.ErrRefused, 4},
 		{"none", &Retry{}, broker.ErrConnection, 1},
 		{"one more", &Retry{Max: 1}, broker.ErrConnection, 2},
 		{"not about the connection", nil, errors.New("too large"), 1},

@@ -78,6 +78,9 @@ type TaskError struct {
 
 // Error names the exception and the task.
 func (e *TaskError) Error() string {
+	if len(e.Exception.Args) == 0 { // its text is its class
+		return fmt.Sprintf("task %s: %s", e.TaskID, e.Exception.Type)
+	}
 	return fmt.Sprintf("task %s: %s: %s", e.TaskID, e.Exception.Type, e.Exception.Error())
 }
 

@@ -65,6 +65,18 @@ func TestGetFails(t *testing.T) {
 			t.Errorf("%s: %+v", tt.name, e.Exception)
 		}
 	}
+	for tuple, want := range map[string]string{
+		`["bad", null]`:                        "task bad: ValueError: ('boom', 1)",
+		`[["c", [["off", null], null]], null]`: "result of task c: task off: ValueError: ('boom', 1)",
+	} {
+		if err := tree(t, s, tuple).Get(t.Context(), nil); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", tuple, err, want)
+		}
+	}
+	bare := &TaskError{TaskID: "t", Exception: &protocol.Exception{Type: "KeyError"}}
+	if got := bare.Error(); got != "task t: KeyError" {
+		t.Errorf("without arguments: %s", got)
+	}
 	// What is never stored is waited for until ctx ends.
 	if err := tree(t, s, `["never", null]`).Get(soon(t), nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ignored: %v", err)

@@ -26,8 +26,8 @@ var celeryRetry = Retry{Max: 3, Step: 200 * time.Millisecond, Limit: time.Second
 func (r *Retry) do(ctx context.Context, f func() error) error {
 	for try := 0; ; try++ {
 		err := f()
-		lost := errors.Is(err, broker.ErrConnection) || errors.Is(err, broker.ErrReadOnly)
-		if err == nil || !lost || try >= r.Max {
+		passing := errors.Is(err, broker.ErrConnection) || errors.Is(err, broker.ErrReadOnly) || errors.Is(err, broker.ErrRefused)
+		if err == nil || !passing || try >= r.Max {
 			return err
 		}
 		delay := r.Start + time.Duration(try)*r.Step

@@ -136,12 +136,14 @@ func writeTable(path string, seen map[cell]error, committed table) error {
 	footnotes := &notes{numbers: map[string]int{}}
 	var sections []*section
 	var works, fails int
+	var open []string
 	for _, b := range behaviours() {
 		at := slices.IndexFunc(sections, func(s *section) bool { return s.Name == b.group })
 		if at < 0 {
 			at = len(sections)
 			sections = append(sections, &section{Name: b.group})
 		}
+		var missing []string
 		row := []string{strings.ReplaceAll(b.name, "|", `\|`)}
 		for _, c := range columns() {
 			e, err := judgement(b, c, seen, committed)
@@ -153,15 +155,19 @@ func writeTable(path string, seen map[cell]error, committed table) error {
 				works++
 			case markFails:
 				fails++
+				missing = append(missing, e.note)
 			}
 			row = append(row, footnotes.refer(e))
+		}
+		if slices.Sort(missing); missing != nil {
+			open = append(open, fmt.Sprintf("%s / %s, %d columns: %s", b.group, b.name, len(missing), strings.Join(slices.Compact(missing), "; ")))
 		}
 		sections[at].Rows = append(sections[at].Rows, row)
 	}
 	var out bytes.Buffer
 	if err := layout.Execute(&out, map[string]any{
 		"Columns": columns(), "Sections": sections, "Notes": footnotes.lines, "Works": works, "Fails": fails,
-		"Peers": peers(), "Command": strings.TrimPrefix(howToUpdate, "run "),
+		"Open": open, "Peers": peers(), "Command": strings.TrimPrefix(howToUpdate, "run "),
 	}); err != nil {
 		return fmt.Errorf("fill the template of the table: %w", err)
 	}

@@ -40,14 +40,24 @@ type Error struct {
 
 // Error returns the reason with its kind and, when known, the task.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("%s task message: %s", e.Kind, e.Reason)
+	task := ""
 	if e.TaskName != "" {
-		s = fmt.Sprintf("%s message for task %s[%s]: %s", e.Kind, e.TaskName, e.TaskID, e.Reason)
+		task = fmt.Sprintf(" of task %s[%s]", e.TaskName, e.TaskID)
 	}
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
+	return fmt.Sprintf("message%s cannot be used (%s): %s", task, e.Kind, e.detail())
+}
+
+// Short is Error for a place that names the task elsewhere.
+func (e *Error) Short() string { return string(e.Kind) + ": " + e.detail() }
+
+func (e *Error) detail() string {
+	switch {
+	case e.Err == nil:
+		return e.Reason
+	case e.Reason == "":
+		return e.Err.Error()
 	}
-	return s
+	return e.Reason + ": " + e.Err.Error()
 }
 
 // Unwrap returns the cause.

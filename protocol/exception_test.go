@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestException(t *testing.T) {
@@ -73,6 +74,9 @@ func FuzzDecodeException(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e := DecodeException(data)
+		if !utf8.Valid(data) { // refused before it comes here; it must not panic
+			return
+		}
 		again := DecodeException(e.Raw())
 		if again.Type != e.Type || again.Module != e.Module || again.Repr() != e.Repr() {
 			t.Fatalf("%s is read as %s, and then as %s", data, e.Raw(), again.Raw())

@@ -119,7 +119,7 @@ func TestBodyNotSent(t *testing.T) {
 	s := newStage(t, Config{})
 	s.task("h", 1, nil)
 	s.backend.sizes["g"] = 1
-	s.broker.fail = func() error { return broker.ErrReadOnly }
+	s.broker.fail = func() error { return broker.ErrRefused }
 	s.deliver(member("1", 0, body()))
 	s.wantStates("1 SUCCESS", "body-id FAILURE")
 

@@ -91,13 +91,14 @@ func rootOf(t *protocol.Task) string {
 	return t.RootID
 }
 
-// publish repeats what fails for want of a connection. What the broker refuses
-// after the client's tries is given up, as in Celery: it would hold the slot for
-// as long as a queue is full.
+// publish repeats what fails for want of a connection, or of a server that takes
+// writes again after a failover. What the broker refuses after the client's tries
+// is given up, as in Celery: it would hold the slot for as long as a queue is
+// full.
 func (w *Worker) publish(ctx context.Context, do func() error) error {
 	return w.retry(ctx, func() error {
 		err := do()
-		if errors.Is(err, broker.ErrReadOnly) && !errors.Is(err, broker.ErrConnection) {
+		if errors.Is(err, broker.ErrRefused) {
 			return fmt.Errorf("%w: %v", errRefused, err)
 		}
 		return err

@@ -50,7 +50,7 @@ func (w *Worker) refuse(d broker.Delivery, err error) {
 	if e.Fate == protocol.FateFail {
 		w.failUnrun(t, &protocol.Exception{Module: "celery.exceptions", Type: "InvalidTaskError", Args: []any{e.Error()}})
 	}
-	w.move("move to the dead-letter place", d, t, func(ctx context.Context) error { return d.Dead(ctx, err.Error()) })
+	w.move("move to the dead-letter place", d, t, func(ctx context.Context) error { return d.Dead(ctx, e.Short()) })
 }
 
 // salvage is what can be read of a task that cannot be run: at least what the

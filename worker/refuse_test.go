@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,24 @@ func TestMalformed(t *testing.T) {
 				t.Errorf("refused %v, want %v", s.w.Stats().Refused, want)
 			}
 		})
+	}
+}
+
+// The reason of a dead letter says what is wrong, not which task: others say that.
+func TestRefusedReason(t *testing.T) {
+	for _, tt := range []struct {
+		headers protocol.Object
+		want    string
+	}{
+		{protocol.Object{{Name: "task", Value: "a"}, {Name: "id", Value: "uuid"}}, "malformed: body is not JSON: "},
+		{nil, "unknown: neither task headers nor a protocol 1 body: "},
+	} {
+		s := newStage(t, Config{})
+		s.task("a", 1, nil)
+		d := s.handle(carried(protocol.NewMessage(tt.headers, []byte("{}["))))
+		if d.want(t, "dead"); !strings.HasPrefix(d.reason, tt.want) || strings.Contains(d.reason, "uuid") {
+			t.Errorf("reason %q, want %q", d.reason, tt.want)
+		}
 	}
 }
 

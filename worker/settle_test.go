@@ -214,7 +214,7 @@ func TestRefusedFollowUp(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want string
-	}{{broker.ErrReadOnly, "1 FAILURE"}, {broker.ErrConnection, "1 SUCCESS"}} {
+	}{{broker.ErrRefused, "1 FAILURE"}, {broker.ErrReadOnly, "1 SUCCESS"}, {broker.ErrConnection, "1 SUCCESS"}} {
 		s := newStage(t, Config{})
 		s.task("a", 1, nil)
 		tries := 0
@@ -240,7 +240,7 @@ func TestRefusedRetry(t *testing.T) {
 	for _, late := range []bool{true, false} {
 		s := newStage(t, Config{})
 		s.task("a", nil, Retry(errBoom, time.Minute), AcksLate(late))
-		s.broker.fail = func() error { return broker.ErrReadOnly }
+		s.broker.fail = func() error { return broker.ErrRefused }
 		d := s.deliver(&protocol.Task{Name: "a", ID: "1"})
 		if late {
 			d.want(t, "return")

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -92,4 +93,22 @@ func (w *Worker) putStarted(ctx context.Context, t *protocol.Task, reg *registra
 	if err != nil {
 		w.log.Warn("cannot store that a task has started", "task", t.DisplayName(), "id", t.ID, "error", err)
 	}
+}
+
+// checkBackend asks the result backend for anything, before a task runs whose
+// result could not be stored. One that cannot be reached is waited for later; one
+// that refuses us (a wrong password, a missing right) will not change.
+func (w *Worker) checkBackend(ctx context.Context) error {
+	if w.cfg.Backend == nil {
+		return nil
+	}
+	_, err := w.cfg.Backend.Get(ctx, "umbel-worker-start")
+	switch {
+	case err == nil, errors.Is(err, backend.ErrUnsupported), ctx.Err() != nil:
+		return nil
+	case errors.Is(err, backend.ErrConnection):
+		w.log.Warn("cannot reach the result backend; results wait for it", "error", err)
+		return nil
+	}
+	return fmt.Errorf("result backend: %w; check user and password of its URL", err)
 }

@@ -246,8 +246,6 @@ func (w *Worker) announce(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	w.log.Info("worker is ready", "queues", queueNames(w.cfg.Queues), "concurrency", w.cfg.Concurrency,
-		"broker", w.cfg.Broker.Info().URL)
 	close(w.online)
 }
 
@@ -257,6 +255,9 @@ const listenPatience = 3 * time.Second
 
 // consume claims messages for free slots until ctx ends, then drains.
 func (w *Worker) consume(ctx context.Context) error {
+	if err := w.checkBackend(ctx); err != nil {
+		return err
+	}
 	c, err := w.open(ctx)
 	if err != nil || c == nil {
 		return err
@@ -265,6 +266,8 @@ func (w *Worker) consume(ctx context.Context) error {
 	defer giveUp(nil)
 	w.settling = settling
 	w.consumer.Store(&c)
+	w.log.Info("worker is ready", "queues", queueNames(w.cfg.Queues), "concurrency", w.cfg.Concurrency,
+		"broker", w.cfg.Broker.Info().URL)
 	close(w.consuming)
 	// The tasks' context survives ctx: a warm shutdown lets them finish.
 	run, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))

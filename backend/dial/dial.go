@@ -23,9 +23,10 @@ func Open(url string, b broker.Broker) (backend.Backend, error) { return OpenOpt
 // OpenOptions returns the backend that the URL names; it does not connect. b
 // carries the results of rpc:// and may be nil for others. Errors show no password.
 //
-//	redis://, rediss://, redis+socket://, sentinel://  Redis
-//	rpc://                                             messages over b
-//	disabled:// or ""                                  ErrDisabled
+//	redis://, rediss://, redis+socket://  Redis
+//	sentinel://, sentinel+rediss://       an error: not supported yet
+//	rpc://                                messages over b
+//	disabled:// or ""                     ErrDisabled
 //
 // The options are Celery's settings by their names:
 //
@@ -40,7 +41,7 @@ func Open(url string, b broker.Broker) (backend.Backend, error) { return OpenOpt
 //	                        also as a map under result_backend_transport_options
 //
 // Those that a backend has no use for have no effect, as in Celery. An unknown
-// name or a value that does not fit is an error naming it.
+// name or a value that does not fit is an error naming it, and matches ErrOption.
 func OpenOptions(url string, b broker.Broker, options map[string]any) (backend.Backend, error) {
 	s, err := parse(options)
 	if err != nil {

@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/umbel-go/umbel/internal/nearest"
 	"github.com/umbel-go/umbel/protocol"
 )
 
@@ -21,6 +23,10 @@ type settings struct {
 	unorderedChords                       bool
 	persistent                            bool
 }
+
+// ErrOption is matched by the errors of OpenOptions about the name or the value
+// of an option.
+var ErrOption = errors.New("result backend option")
 
 const transportOptions = "result_backend_transport_options"
 
@@ -61,12 +67,20 @@ func parse(values map[string]any) (settings, error) {
 func (s *settings) set(name string, value any) error {
 	set, ok := options[name]
 	if !ok {
-		return fmt.Errorf("result backend: unknown option %.80q (known: %s)", name, strings.Join(slices.Sorted(maps.Keys(options)), ", "))
+		return unknown(name)
 	}
 	if err := set(s, value); err != nil {
-		return fmt.Errorf("result backend: option %s: %w", name, err)
+		return fmt.Errorf("%w %s: %w", ErrOption, name, err)
 	}
 	return nil
+}
+
+func unknown(name string) error {
+	known, hint := slices.Sorted(maps.Keys(options)), ""
+	if meant := nearest.Name(name, known); meant != "" {
+		hint = fmt.Sprintf("; did you mean %q?", meant)
+	}
+	return fmt.Errorf("%w %.80q is unknown%s (known: %s)", ErrOption, name, hint, strings.Join(known, ", "))
 }
 
 func chordOrdered(s *settings, v any) error {

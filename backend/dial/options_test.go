@@ -1,6 +1,7 @@
 package dial
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -54,9 +55,9 @@ func TestParseRefuses(t *testing.T) {
 		value any
 		want  string
 	}{
-		{"result_expire", 1, `unknown option "result_expire" (known: result_`},
+		{"result_expire", 1, `option "result_expire" is unknown; did you mean "result_expires"? (known: result_`},
 		{"result_backend_transport_options", map[string]any{"prefix": "x"}, `"result_backend_transport_options.prefix"`},
-		{"result_backend_transport_options", "x", "unknown option"},
+		{"result_backend_transport_options", "x", `"result_backend_transport_options" is unknown`},
 		{"result_expires", -1, "0 means for ever"},
 		{"result_expires", "soon", "no number of seconds, and no duration"},
 		{"result_expires", "NaN", "no number of seconds"},
@@ -68,7 +69,7 @@ func TestParseRefuses(t *testing.T) {
 		{"result_persistent", "maybe", "neither true nor false"},
 	} {
 		_, err := OpenOptions("redis://localhost", nil, map[string]any{test.name: test.value})
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "result backend: ") {
+		if err == nil || !strings.Contains(err.Error(), test.want) || !errors.Is(err, ErrOption) {
 			t.Errorf("%s = %v: %v, want %q", test.name, test.value, err, test.want)
 		}
 	}

@@ -4,6 +4,20 @@
 //
 // A Backend is safe for concurrent use and opens connections only when needed.
 // After Close every method returns backend.ErrClosed and no goroutine is left.
+//
+// On a server with access lists the user needs no more than this (~* and &* may
+// be narrowed to the key prefix: results are published under their keys):
+//
+//	ACL SETUSER umbel on >password ~* &* -@all +ping +select +time
+//	  +eval +evalsha +script|load +multi +exec
+//	  +publish +subscribe +unsubscribe
+//	  +get +mget +getrange +set +incrby +del +exists +expire +ttl +scan
+//	  +hset +hsetnx +hmget +llen +lrange +rpush +sadd +scard +sismember
+//	  +zadd +zrem +zcard +zcount +zscore +zrank +zrange +zrangebyscore
+//
+// A user that moves messages over Redis too needs the rights of package
+// broker/redis besides: append its list without -@all, which would take these
+// back.
 package redis
 
 import (

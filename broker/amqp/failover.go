@@ -49,10 +49,9 @@ func (es *endpoints) dial(ctx context.Context, name string) (*amqp091.Connection
 		e := es.all[index]
 		conn, err := e.dial(ctx, name)
 		if err == nil {
-			if i > 0 {
-				slog.WarnContext(ctx, "RabbitMQ failed over", "from", es.all[first].address(), "to", e.address(), "connection", name)
+			if former := es.index.Swap(int32(index)); int(former) != index {
+				slog.WarnContext(ctx, "RabbitMQ failed over", "from", es.all[former].address(), "to", e.address())
 			}
-			es.index.Store(int32(index))
 			return conn, e, nil
 		}
 		errs = append(errs, err)

@@ -1,7 +1,10 @@
 package amqp
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -39,6 +42,26 @@ func TestFailover(t *testing.T) {
 	if !errors.Is(err, broker.ErrConnection) || !strings.Contains(err.Error(), "none of the 2") ||
 		!strings.Contains(err.Error(), hostOf(t, first.url)) || !strings.Contains(err.Error(), hostOf(t, second.url)) {
 		t.Errorf("all down: %v, want ErrConnection and both addresses", err)
+	}
+}
+
+// TestFailoverIsLogged is not parallel: it reads the default log.
+func TestFailoverIsLogged(t *testing.T) {
+	second := testenv.AMQP(t)
+	b := newBroker(t, "amqp://guest:secret@127.0.0.1:1;"+second)
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	for _, name := range []string{"publish", "consume"} {
+		conn, _, err := b.endpoints.dial(within(t, patience), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	want := fmt.Sprintf("level=WARN msg=\"RabbitMQ failed over\" from=127.0.0.1:1 to=%s\n", hostOf(t, second))
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, want) {
+		t.Errorf("logged %q, want one line %q", got, want)
 	}
 }
 

@@ -244,7 +244,7 @@ func (p *publisher) failed(o *outgoing, err error) error {
 	}
 	doing := "publish to " + o.destination()
 	if err == nil && !p.ch.IsClosed() {
-		return fmt.Errorf("%s: %w: RabbitMQ at %s refused the message (its queue is full or failing)", doing, broker.ErrReadOnly, p.session.where)
+		return fmt.Errorf("%s: %w: RabbitMQ at %s does not confirm it (the queue is full or failing)", doing, broker.ErrRefused, p.session.where)
 	}
 	if err == nil {
 		err = amqp091.ErrClosed

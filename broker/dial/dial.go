@@ -25,7 +25,8 @@ func Open(url string) (broker.Broker, error) { return OpenOptions(url, nil) }
 // OpenOptions is Open with Celery's broker_transport_options, by their Celery
 // names (see RedisOptions and AMQPOptions). Values may be as YAML, JSON or a
 // command line give them: a number or its text, a list or its items separated by
-// commas. An unknown option is an error that names the known ones.
+// commas. An unknown option is an error that names the known ones, and
+// matches ErrOption.
 func OpenOptions(url string, options map[string]any) (broker.Broker, error) {
 	transport, err := transportOf(url)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/umbel-go/umbel/broker/amqp"
 	"github.com/umbel-go/umbel/broker/redis"
+	"github.com/umbel-go/umbel/internal/nearest"
 )
 
 // RedisOptions are the transport options of kombu's Redis transport that
@@ -21,6 +22,10 @@ var RedisOptions = slices.Sorted(maps.Keys(redisOptions))
 
 // AMQPOptions are the same for RabbitMQ URLs.
 var AMQPOptions = slices.Sorted(maps.Keys(amqpOptions))
+
+// ErrOption is matched by the errors of OpenOptions about the name or the value
+// of an option.
+var ErrOption = errors.New("broker transport option")
 
 // option writes a value into a driver's configuration.
 type option[C any] func(*C, any) error
@@ -64,16 +69,24 @@ func apply[C any](cfg *C, known []string, setters map[string]option[C], options 
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		set, ok := setters[name]
 		if !ok {
-			return fmt.Errorf("unknown broker transport option %q (known: %s)", name, strings.Join(known, ", "))
+			return unknown(name, known)
 		}
 		if set == nil || options[name] == nil {
 			continue
 		}
 		if err := set(cfg, options[name]); err != nil {
-			return fmt.Errorf("broker transport option %s: %w", name, err)
+			return fmt.Errorf("%w %s: %w", ErrOption, name, err)
 		}
 	}
 	return nil
+}
+
+func unknown(name string, known []string) error {
+	hint := ""
+	if meant := nearest.Name(name, known); meant != "" {
+		hint = fmt.Sprintf("; did you mean %q?", meant)
+	}
+	return fmt.Errorf("%w %.80q is unknown%s (known: %s)", ErrOption, name, hint, strings.Join(known, ", "))
 }
 
 func text[C any, S ~string](field func(*C) *S) option[C] {

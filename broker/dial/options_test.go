@@ -54,8 +54,8 @@ func TestOptionErrors(t *testing.T) {
 		value     any
 		want      string
 	}{
-		{"redis://h", "visiblity_timeout", 5, `unknown broker transport option "visiblity_timeout" (known: ack_emulation, body_encoding`},
-		{"amqp://h", "visibility_timeout", 5, `unknown broker transport option "visibility_timeout" (known: client_properties, confirm_publish`},
+		{"redis://h", "visiblity_timeout", 5, `broker transport option "visiblity_timeout" is unknown; did you mean "visibility_timeout"? (known: ack_emulation, body_encoding`},
+		{"amqp://h", "visibility_timeout", 5, `broker transport option "visibility_timeout" is unknown (known: client_properties, confirm_publish`},
 		{"redis://h", "visibility_timeout", "soon", "visibility_timeout: soon is not a positive number of seconds"},
 		{"redis://h", "visibility_timeout", 0, "not a positive number"},
 		{"redis://h", "visibility_timeout", "nan", "not a positive number"},

@@ -49,7 +49,11 @@ func (k keyspace) parseMember(exchange, member string) (binding, bool) {
 
 // bindPermanent binds a queue that never expires (kombu 5.7).
 func (b *Broker) bindPermanent(ctx context.Context, rows ...binding) error {
-	return b.with(ctx, "declare queue", func(conn redis.Conn) error {
+	names := make([]string, len(rows))
+	for i, row := range rows {
+		names[i] = row.queue
+	}
+	return b.with(ctx, "declare queue "+strings.Join(names, ", "), func(conn redis.Conn) error {
 		cmds := make([]command, 0, 2*len(rows))
 		for _, row := range rows {
 			cmds = append(cmds,

@@ -16,6 +16,10 @@
 //	  +hset +hget +hmget +hdel +hexists +hstrlen +sadd +srem +smembers
 //	  +zadd +zrem +zscore +zcard +zcount +zrange +zrangebyscore
 //	  +set +get +incrby +decrby +del +pexpire
+//
+// A user that keeps results in Redis too needs the rights of package
+// backend/redis besides: append its list without -@all, which would take these
+// back.
 package redis
 
 import (

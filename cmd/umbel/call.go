@@ -18,7 +18,7 @@ func newCall(g *globals) *cobra.Command {
 		Example: `  umbel call demo.add -a '[2, 3]' --wait 5s
   umbel call demo.echo -k '{"x": 1}' --queue other --countdown 10`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
+			if len(args) != 1 || args[0] == "" {
 				return &usageError{fmt.Errorf("call needs the name of one task, got %d arguments\nSee 'umbel call --help'", len(args))}
 			}
 			return nil
@@ -29,8 +29,16 @@ func newCall(g *globals) *cobra.Command {
 				return err
 			}
 			c.Task = args[0]
-			c.Countdown = time.Duration(countdown * float64(time.Second))
-			c.Expires = time.Duration(expires * float64(time.Second))
+			given := cmd.Flags().Changed
+			if c.Countdown, err = durationOf("--countdown", countdown, given("countdown")); err != nil {
+				return err
+			}
+			if c.Expires, err = durationOf("--expires", expires, given("expires")); err != nil {
+				return err
+			}
+			if err := c.Check(); err != nil {
+				return &usageError{err}
+			}
 			return app.Call(cmd.Context(), c, cmd.OutOrStdout())
 		},
 	}
@@ -45,4 +53,14 @@ func newCall(g *globals) *cobra.Command {
 	f.StringVar(&c.RoutingKey, "routing-key", "", "routing key")
 	f.DurationVar(&c.Wait, "wait", 0, "wait this long for the result and print it")
 	return cmd
+}
+
+// durationOf checks an option that is a number of seconds: not negative where it
+// is given, and no more than ten years.
+func durationOf(option string, seconds float64, given bool) (time.Duration, error) {
+	const most = 10 * 366 * 24 * 3600
+	if given && !(seconds >= 0 && seconds <= most) {
+		return 0, &usageError{fmt.Errorf("%s %v: give a number of seconds, 0 to ten years", option, seconds)}
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
 }

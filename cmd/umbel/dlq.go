@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +34,8 @@ func (d *dlq) command() *cobra.Command {
 		Use:   "dlq",
 		Short: "List, show, replay or drop messages that could not be run",
 		Long: "Messages that no worker could run are kept in the dead-letter place of their queue.\n" +
-			"Replay puts them back on the queue as they were; drop deletes them.",
+			"Replay puts them back on the queue as they were; drop deletes them.\n" +
+			"Of an id, a beginning is enough that no other letter of the queue has.",
 		Args: d.knownSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -64,23 +68,34 @@ func (d *dlq) newList() *cobra.Command {
 				return &usageError{fmt.Errorf("--max %d: give 1 or more", most)}
 			}
 			return d.with(func(dead broker.DeadLetters) error {
-				letters, err := dead.ListDead(cmd.Context(), d.queue, most)
-				if err != nil {
-					return err
-				}
-				if d.json {
-					return writeJSON(cmd.OutOrStdout(), summaries(letters))
-				}
-				if len(letters) == 0 {
-					_, err = fmt.Fprintf(cmd.ErrOrStderr(), "queue %s has no dead letters\n", d.queue)
-					return err
-				}
-				return writeTable(cmd.OutOrStdout(), summaries(letters))
+				return d.list(cmd, dead, min(most, math.MaxInt32-1))
 			})
 		},
 	}
 	cmd.Flags().IntVar(&most, "max", 100, "list at most so many")
 	return cmd
+}
+
+// list asks for one more than it prints, to know whether there are more.
+func (d *dlq) list(cmd *cobra.Command, dead broker.DeadLetters, most int) error {
+	letters, err := dead.ListDead(cmd.Context(), d.queue, most+1)
+	if err != nil {
+		return err
+	}
+	more := len(letters) > most
+	letters = letters[:min(len(letters), most)]
+	switch {
+	case d.json:
+		err = writeJSON(cmd.OutOrStdout(), summaries(letters))
+	case len(letters) > 0:
+		err = writeTable(cmd.OutOrStdout(), summaries(letters))
+	default:
+		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "queue %s has no dead letters\n", d.queue)
+	}
+	if err == nil && more {
+		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "queue %s has more than these %d: a higher --max lists them\n", d.queue, most)
+	}
+	return err
 }
 
 func (d *dlq) newShow() *cobra.Command {
@@ -95,30 +110,59 @@ func (d *dlq) newShow() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.with(func(dead broker.DeadLetters) error {
-				letter, err := d.find(cmd.Context(), dead, args[0])
+				letters, err := d.find(cmd.Context(), dead, args)
 				if err != nil {
 					return err
 				}
 				if d.json {
-					return writeJSON(cmd.OutOrStdout(), contentsOf(letter))
+					return writeJSON(cmd.OutOrStdout(), contentsOf(letters[0]))
 				}
-				return writeLetter(cmd.OutOrStdout(), contentsOf(letter))
+				return writeLetter(cmd.OutOrStdout(), contentsOf(letters[0]))
 			})
 		},
 	}
 }
 
-func (d *dlq) find(ctx context.Context, dead broker.DeadLetters, id string) (broker.DeadLetter, error) {
+// find returns the letters that ids name, each once. An id may be the beginning
+// of one.
+func (d *dlq) find(ctx context.Context, dead broker.DeadLetters, ids []string) ([]broker.DeadLetter, error) {
 	letters, err := dead.ListDead(ctx, d.queue, math.MaxInt32)
 	if err != nil {
-		return broker.DeadLetter{}, err
+		return nil, err
 	}
+	var found []broker.DeadLetter
+	for _, id := range ids {
+		l, err := d.pick(letters, id)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(found, func(f broker.DeadLetter) bool { return f.ID == l.ID }) {
+			found = append(found, l)
+		}
+	}
+	return found, nil
+}
+
+// pick returns the letter of this id, else the only one whose id begins with it.
+func (d *dlq) pick(letters []broker.DeadLetter, id string) (broker.DeadLetter, error) {
+	var begin []broker.DeadLetter
 	for _, l := range letters {
 		if l.ID == id {
 			return l, nil
 		}
+		if id != "" && strings.HasPrefix(l.ID, id) {
+			begin = append(begin, l)
+		}
 	}
-	return broker.DeadLetter{}, fmt.Errorf("queue %s has no dead letter %q; 'umbel dlq list -Q %s' shows those it has", d.queue, id, d.queue)
+	switch len(begin) {
+	case 0:
+		return broker.DeadLetter{}, fmt.Errorf("queue %s has no dead letter %s; 'umbel dlq list -Q %s' shows those it has",
+			d.queue, cmp.Or(printable(id), `""`), d.queue)
+	case 1:
+		return begin[0], nil
+	}
+	return broker.DeadLetter{}, fmt.Errorf("%s begins the ids of %d dead letters of queue %s, such as %s and %s; give more of it",
+		id, len(begin), d.queue, printable(begin[0].ID), printable(begin[1].ID))
 }
 
 // settle is ReplayDead or DropDead.
@@ -137,25 +181,35 @@ func (d *dlq) newSettle(name, short, done string, settle settle) *cobra.Command 
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			return d.with(func(dead broker.DeadLetters) error {
-				ids = distinct(ids)
-				n, err := settle(dead, cmd.Context(), d.queue, ids...)
-				if err == nil || n > 0 { // some may have gone before the error
-					err = errors.Join(d.report(cmd, n, fmt.Sprintf(done, d.queue)), err)
-				}
-				if err != nil {
-					return err
-				}
-				if missing := len(ids) - n; missing > 0 {
-					return fmt.Errorf("%d of %d ids are no dead letters of queue %s; 'umbel dlq list -Q %s' shows those it has",
-						missing, len(ids), d.queue, d.queue)
-				}
-				return nil
-			})
+			return d.with(func(dead broker.DeadLetters) error { return d.settle(cmd, dead, settle, done, ids) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every dead letter of the queue")
 	return cmd
+}
+
+// settle deals with the letters that ids name, or with all when there are none.
+// An id that names none, or several, leaves every letter as it is.
+func (d *dlq) settle(cmd *cobra.Command, dead broker.DeadLetters, settle settle, done string, ids []string) error {
+	var named []string
+	if len(ids) > 0 {
+		letters, err := d.find(cmd.Context(), dead, ids)
+		if err != nil {
+			return err
+		}
+		for _, l := range letters {
+			named = append(named, l.ID)
+		}
+	}
+	n, err := settle(dead, cmd.Context(), d.queue, named...)
+	if err == nil || n > 0 { // some may have gone before the error
+		err = errors.Join(d.report(cmd, n, fmt.Sprintf(done, d.queue)), err)
+	}
+	if missing := len(named) - n; err == nil && missing > 0 {
+		return fmt.Errorf("%d of %d dead letters left queue %s meanwhile; 'umbel dlq list -Q %s' shows those it has",
+			missing, len(named), d.queue, d.queue)
+	}
+	return err
 }
 
 func (d *dlq) report(cmd *cobra.Command, n int, done string) error {
@@ -189,17 +243,4 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return &usageError{fmt.Errorf("%s takes no arguments, got %q\nSee '%s --help'", cmd.Name(), args[0], cmd.CommandPath())}
 	}
 	return nil
-}
-
-// distinct keeps an id given twice from counting as one that is missing.
-func distinct(ids []string) []string {
-	seen := make(map[string]bool, len(ids))
-	var out []string
-	for _, id := range ids {
-		if !seen[id] {
-			seen[id] = true
-			out = append(out, id)
-		}
-	}
-	return out
 }

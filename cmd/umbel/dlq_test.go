@@ -63,6 +63,7 @@ func newMorgue() *morgue {
 		{ID: "b", Queue: "celery", Reason: "no JSON", Time: at, Message: protocol.NewMessage(nil, []byte("not \x1b[31mJSON"))},
 		{ID: "c", Queue: "celery", Reason: "pickle", Message: protocol.NewMessage(task, []byte("\x80\x04."))},
 		{ID: "d", Queue: "other", Reason: "nobody knows it", Time: at, Message: protocol.NewMessage(task, []byte(`[[], {}, {}]`))},
+		{ID: "4f1c", Queue: "ids"}, {ID: "4f1c9", Queue: "ids"}, {ID: "4f2d", Queue: "ids"}, {ID: "77ab", Queue: "ids"},
 	}}
 }
 
@@ -92,6 +93,12 @@ func TestDLQList(t *testing.T) {
 	}
 	if out, _, err := runDLQ(newMorgue(), "list", "--max", "2"); err != nil || strings.Count(out, "\n") != 3 {
 		t.Errorf("%v:\n%s", err, out)
+	}
+	for most, more := range map[string]bool{"2": true, "3": false} {
+		_, errs, err := runDLQ(newMorgue(), "list", "--max", most)
+		if err != nil || strings.Contains(errs, "more than these 2") != more || !more && errs != "" {
+			t.Errorf("--max %s: %q, %v", most, errs, err)
+		}
 	}
 	if out, errs, err := runDLQ(newMorgue(), "list", "-Q", "empty"); err != nil || out != "" || !strings.Contains(errs, "no dead letters") {
 		t.Errorf("%q, %q, %v", out, errs, err)
@@ -172,7 +179,10 @@ func TestDLQReplayAndDrop(t *testing.T) {
 		{"drop d -Q other", "drop other d", "1 letter dropped from queue other\n", ""},
 		{"drop --all", "drop celery", "3 letters dropped from queue celery\n", ""},
 		{"drop --all -Q empty", "drop empty", "0 letters dropped from queue empty\n", ""},
-		{"replay a nope", "replay celery a nope", "1 letter put back on queue celery\n", "1 of 2 ids"},
+		{"drop 4f2 77 4f2d -Q ids", "drop ids 4f2d 77ab", "2 letters dropped from queue ids\n", ""},
+		{"replay 4f1c -Q ids", "replay ids 4f1c", "1 letter put back on queue ids\n", ""}, // whole, though 4f1c9 begins so
+		{"drop 4f -Q ids", "", "", "4f begins the ids of 3 dead letters of queue ids, such as 4f1c and 4f1c9"},
+		{"replay a nope", "", "", "queue celery has no dead letter nope; 'umbel dlq list -Q celery'"},
 	} {
 		m := newMorgue()
 		out, _, err := runDLQ(m, strings.Fields(test.args)...)
@@ -215,8 +225,13 @@ func TestDLQUsage(t *testing.T) {
 			t.Errorf("%s: %v, did %q", args, err, m.done)
 		}
 	}
-	if _, _, err := runDLQ(newMorgue(), "show", "nope"); err == nil || !strings.Contains(err.Error(), "umbel dlq list -Q celery") {
-		t.Errorf("unknown id: %v", err)
+	for _, id := range []string{"nope", ""} {
+		if _, _, err := runDLQ(newMorgue(), "show", id, "-Q", "other"); err == nil || !strings.Contains(err.Error(), "umbel dlq list -Q other") {
+			t.Errorf("unknown id %q: %v", id, err)
+		}
+	}
+	if out, _, err := runDLQ(newMorgue(), "show", "77", "-Q", "ids"); err != nil || !strings.Contains(out, "77ab") {
+		t.Errorf("beginning of an id: %q, %v", out, err)
 	}
 }
 
@@ -254,7 +269,7 @@ func TestDLQOverBrokers(t *testing.T) {
 			if out := run("show", list[0].ID); !strings.Contains(out, `"x": 1`) {
 				t.Errorf("shown as\n%s", out)
 			}
-			run("replay", list[0].ID)
+			run("replay", list[0].ID[:len(list[0].ID)-1])
 			if q, err := b.Queues(t.Context(), "orders"); err != nil || q[0].Ready != 1 {
 				t.Errorf("queue after the replay: %+v, %v", q, err)
 			}

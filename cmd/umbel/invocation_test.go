@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -59,6 +60,46 @@ func TestJSONOptions(t *testing.T) {
 	for _, bad := range []string{"x", "[]", "1", `{"a":`} {
 		if _, err := (&globals{backendOptions: bad}).connection(); !errors.As(err, &usage) {
 			t.Errorf("%q gives %v, want a usage error", bad, err)
+		}
+	}
+}
+
+// Bad JSON is blamed on what it was given by.
+func TestJSONOptionsNamesItsSource(t *testing.T) {
+	t.Setenv(envBackendOptions, "{")
+	for text, want := range map[string]string{"{": envBackendOptions + " is not", "[": "--result-backend-options is not"} {
+		if _, err := (&globals{backendOptions: text}).connection(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestUnknownOptionIsUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{"dlq", "list", "-b", "redis://127.0.0.1:1", "--broker-transport-options", `{"visiblity_timeout": 5}`},
+		{"call", "x", "-b", "redis://127.0.0.1:1", "--result-backend-options", `{"result_expire": 5}`},
+	} {
+		root := newRoot()
+		root.SetArgs(args)
+		err := root.Execute()
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "did you mean") {
+			t.Errorf("%q: %v ends with %d", args, err, exitCode(err))
+		}
+	}
+}
+
+func TestCallRefuses(t *testing.T) {
+	for _, bad := range []string{
+		"", "--expires=-1 t", "--countdown NaN t", "--countdown 1e300 t", "--eta garbage t", "--wait -5s t",
+		"--eta 2026-01-01T00:00:00 --countdown 1 t", "--queue a --exchange b t", "-a x t", "-k [] t", "t t",
+	} {
+		root := newRoot()
+		root.SetArgs(append([]string{"call"}, strings.Fields(bad)...))
+		root.SetOut(io.Discard)
+		root.SetErr(io.Discard)
+		var usage *usageError
+		if err := root.Execute(); !errors.As(err, &usage) {
+			t.Errorf("call %s gives %v, want a usage error", bad, err)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 
+	backends "github.com/umbel-go/umbel/backend/dial"
+	brokers "github.com/umbel-go/umbel/broker/dial"
 	"github.com/umbel-go/umbel/internal/app"
 )
 
@@ -32,11 +34,15 @@ func run(argv []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "umbel:", err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
 	var usage *usageError
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage), errors.Is(err, brokers.ErrOption), errors.Is(err, backends.ErrOption):
 		return exitUsage
-	}
-	if errors.Is(err, app.ErrNoReply) {
+	case errors.Is(err, app.ErrNoReply):
 		return exitUnavailable
 	}
 	return exitFailure

@@ -51,8 +51,8 @@ func newRoot() *cobra.Command {
 	f.StringVarP(&g.app, "app", "A", "", "accepted for compatibility and ignored: there is no Python application to load")
 	f.StringVarP(&g.broker, "broker", "b", brokerFromEnv(), "broker URL, redis://... or amqp://... (environment: CELERY_BROKER_URL)")
 	f.StringVar(&g.backend, "result-backend", os.Getenv("CELERY_RESULT_BACKEND"), "result backend URL; default: the broker's Redis, rpc:// on RabbitMQ")
-	f.StringVar(&g.brokerOptions, "broker-transport-options", os.Getenv("UMBEL_BROKER_TRANSPORT_OPTIONS"), "Celery's broker_transport_options as a JSON object, such as '{\"global_keyprefix\": \"shop:\"}'")
-	f.StringVar(&g.backendOptions, "result-backend-options", os.Getenv("UMBEL_RESULT_BACKEND_OPTIONS"), "Celery's result_* settings as a JSON object, such as '{\"result_expires\": 3600}'")
+	f.StringVar(&g.brokerOptions, "broker-transport-options", os.Getenv(envBrokerOptions), "Celery's broker_transport_options as a JSON object, such as '{\"global_keyprefix\": \"shop:\"}'")
+	f.StringVar(&g.backendOptions, "result-backend-options", os.Getenv(envBackendOptions), "Celery's result_* settings as a JSON object, such as '{\"result_expires\": 3600}'")
 	f.StringVarP(&g.logLevel, "loglevel", "l", "info", "debug, info, warning or error")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w\nSee '%s --help'", err, cmd.CommandPath())}
@@ -98,20 +98,31 @@ func (g *globals) brokerURL() string {
 func (g *globals) connection() (app.Connection, error) {
 	c := app.Connection{Broker: g.brokerURL(), Backend: g.backend}
 	var err error
-	if c.BrokerOptions, err = jsonOptions("--broker-transport-options or UMBEL_BROKER_TRANSPORT_OPTIONS", g.brokerOptions); err != nil {
+	if c.BrokerOptions, err = jsonOptions("--broker-transport-options", envBrokerOptions, g.brokerOptions); err != nil {
 		return c, err
 	}
-	c.BackendOptions, err = jsonOptions("--result-backend-options or UMBEL_RESULT_BACKEND_OPTIONS", g.backendOptions)
+	c.BackendOptions, err = jsonOptions("--result-backend-options", envBackendOptions, g.backendOptions)
 	return c, err
 }
 
-// jsonOptions reads an option whose value is a JSON object; "" is none.
-func jsonOptions(name, text string) (map[string]any, error) {
+// Environment variables that hold the defaults of options.
+const (
+	envBrokerOptions  = "UMBEL_BROKER_TRANSPORT_OPTIONS"
+	envBackendOptions = "UMBEL_RESULT_BACKEND_OPTIONS"
+)
+
+// jsonOptions reads an option whose value is a JSON object; "" is none. An error
+// names the variable when the value is its.
+func jsonOptions(flag, env, text string) (map[string]any, error) {
 	if text == "" {
 		return nil, nil
 	}
 	var options map[string]any
 	if err := json.Unmarshal([]byte(text), &options); err != nil {
+		name := flag
+		if text == os.Getenv(env) {
+			name = env
+		}
 		return nil, &usageError{fmt.Errorf("%s is not a JSON object, such as '{\"name\": 1}': %w", name, err)}
 	}
 	return options, nil

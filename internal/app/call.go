@@ -26,6 +26,26 @@ type CallConfig struct {
 	Wait time.Duration
 }
 
+// Check reports what cannot be sent, before anything connects.
+func (c CallConfig) Check() error {
+	if c.ETA != "" {
+		if c.Countdown > 0 {
+			return errors.New("--eta and --countdown exclude each other")
+		}
+		if _, err := protocol.ParseTime(c.ETA); err != nil {
+			return fmt.Errorf("--eta: %w", err)
+		}
+	}
+	switch {
+	case c.Queue != "" && c.Exchange != "":
+		return errors.New("--queue and --exchange exclude each other")
+	case c.Wait < 0:
+		return fmt.Errorf("--wait %v: give a time above 0", c.Wait)
+	}
+	_, err := c.signature()
+	return err
+}
+
 // Call sends a task and writes its id to out, and its result as JSON when told
 // to wait.
 func Call(ctx context.Context, c CallConfig, out io.Writer) error {
@@ -65,7 +85,7 @@ func (c CallConfig) waiting(res *client.Result) string {
 	defer cancel()
 	state, err := res.State(ctx)
 	if err != nil || state.Status == protocol.StatePending {
-		return fmt.Sprintf("task %s has not ended; it runs, it waits, or no worker consumes its queue", res.ID)
+		return fmt.Sprintf("task %s has not ended; it runs, it waits, no worker consumes its queue, or its worker stores results elsewhere (--result-backend)", res.ID)
 	}
 	return fmt.Sprintf("task %s is in state %s", res.ID, state.Status)
 }

@@ -2,8 +2,11 @@ package redisx
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -73,6 +76,37 @@ func TestDialGoesOn(t *testing.T) {
 	before := o.Current().Addr
 	if _, err = o.Dial(ctx); !errors.Is(err, context.Canceled) || o.Current().Addr != before {
 		t.Errorf("a caller that gave up moved the list: %v, from %s to %s", err, before, o.Current().Addr)
+	}
+}
+
+// TestFailoverIsLogged has one line for the way from the first server that
+// worked to the next, however many could not be reached in between.
+func TestFailoverIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	first, last := miniredis.RunT(t), miniredis.RunT(t)
+	first.RequireUserAuth("u", "secret")
+	o := parse(t, "redis://u:secret@"+first.Addr()+";redis://127.0.0.1:1;redis://u@"+last.Addr())
+	dial := func() {
+		t.Helper()
+		for range 2 {
+			c, err := o.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		}
+	}
+	dial()
+	if log.Len() > 0 {
+		t.Errorf("logged while nothing failed: %s", log.String())
+	}
+	first.SetError("LOADING Redis is loading the dataset in memory")
+	dial()
+	want := fmt.Sprintf("level=WARN msg=\"Redis failed over\" from=%s to=%s\n", first.Addr(), last.Addr())
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, want) {
+		t.Errorf("logged %q, want one line %q", got, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package redisx
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,8 @@ type servers struct {
 	list []Options
 	// term counts how often a server was left; the one in use is list[term].
 	term int
+	// used is the term in which a connection was last opened.
+	used int
 	open map[*conn]struct{}
 	// broken is when a connection was last found broken, in Unix nanoseconds.
 	broken atomic.Int64
@@ -49,7 +52,8 @@ func (s *servers) leave(term int) {
 }
 
 // admit notes an open connection, and is false when its server was left
-// meanwhile.
+// meanwhile. The first to reach another server of the list says so in the log:
+// servers passed over on the way there were never in use.
 func (s *servers) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,6 +61,11 @@ func (s *servers) admit(c *conn) bool {
 		return false
 	}
 	s.open[c] = struct{}{}
+	former, now := s.used%len(s.list), c.term%len(s.list)
+	s.used = c.term
+	if former != now {
+		slog.Warn("Redis failed over", "from", s.list[former].Addr, "to", s.list[now].Addr)
+	}
 	return true
 }
 

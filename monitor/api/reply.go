@@ -54,7 +54,7 @@ func serveError(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	case errors.Is(err, store.ErrBadQuery):
 		status, text = http.StatusBadRequest, err.Error()
-	case errors.Is(err, broker.ErrConnection), errors.Is(err, broker.ErrReadOnly), errors.Is(err, monitor.ErrNoControl):
+	case errors.Is(err, broker.ErrConnection), errors.Is(err, broker.ErrReadOnly), errors.Is(err, broker.ErrRefused), errors.Is(err, monitor.ErrNoControl):
 		status, text = http.StatusServiceUnavailable, unavailable
 	case r.Context().Err() != nil:
 		return // nobody waits for the answer
