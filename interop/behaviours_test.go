@@ -32,7 +32,8 @@ type behaviour struct {
 	needs need
 	since string // first Celery version that can do it; "" means all
 	// unable lists columns as 4.4/redis where Celery does not manage it alone, or
-	// not always (the rpc client of 5.6 misses results that come late);
+	// not always (the rpc client of 5.6 misses results that come just
+	// a second after it began to wait, also those of a Python worker);
 	// ours marks what no Celery worker does.
 	unable []string
 	ours   bool

@@ -56,7 +56,7 @@ func TestCommandLineErrors(t *testing.T) {
 		{"unknown scheme", []string{"worker", "-b", "sqs://x"}, 1, []string{"sqs", "redis", "amqp"}},
 		{"sentinel", []string{"worker", "-b", "sentinel://x:26379"}, 1, []string{"entinel"}},
 		{"call without a name", []string{"call"}, 2, []string{"name"}},
-		{"call with bad JSON", []string{"call", "x", "-a", "[1,"}, 1, []string{"--args", "JSON"}},
+		{"call with bad JSON", []string{"call", "x", "-a", "[1,"}, 2, []string{"--args", "JSON"}},
 		{"call without a broker", []string{"call", "x", "-b", closed}, 1, []string{"127.0.0.1", "refused"}},
 		{"up on a taken port", []string{"up", "--data", t.TempDir(), "--listen", fmt.Sprintf("127.0.0.1:%d", port)}, 1,
 			[]string{fmt.Sprint(port), "in use", "--listen"}},
