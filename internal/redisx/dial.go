@@ -120,7 +120,10 @@ func (o Options) connect(caller context.Context) (fullConn, error) {
 	if err == nil {
 		_, err = c.Do("PING")
 	}
-	if stop(); err != nil && caller.Err() != nil {
+	if !stop() && err == nil { // the socket is being closed, if not just yet
+		err = ctx.Err()
+	}
+	if err != nil && caller.Err() != nil {
 		err = fmt.Errorf("%w: %w", caller.Err(), err)
 	} else if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("no answer within %v: %w", o.DialTimeout, err)
