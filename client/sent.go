@@ -44,23 +44,9 @@ func sentFields(t *protocol.Task, p broker.Publishing, queue string) protocol.Ob
 		root = t.ID
 	}
 	return protocol.Object{
-		{Name: "uuid", Value: t.ID}, {Name: "root_id", Value: root}, {Name: "parent_id", Value: orNull(t.ParentID)},
+		{Name: "uuid", Value: t.ID}, {Name: "root_id", Value: root}, {Name: "parent_id", Value: protocol.OrNull(t.ParentID)},
 		{Name: "name", Value: t.Name}, {Name: "args", Value: t.ArgsRepr}, {Name: "kwargs", Value: t.KwargsRepr},
-		{Name: "retries", Value: t.Retries}, {Name: "eta", Value: timeOrNull(t.ETA)}, {Name: "expires", Value: timeOrNull(t.Expires)},
-		{Name: "queue", Value: orNull(queue)}, {Name: "exchange", Value: p.Exchange}, {Name: "routing_key", Value: p.RoutingKey},
+		{Name: "retries", Value: t.Retries}, {Name: "eta", Value: protocol.TimeOrNull(t.ETA)}, {Name: "expires", Value: protocol.TimeOrNull(t.Expires)},
+		{Name: "queue", Value: protocol.OrNull(queue)}, {Name: "exchange", Value: p.Exchange}, {Name: "routing_key", Value: p.RoutingKey},
 	}
-}
-
-func orNull(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
-func timeOrNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return protocol.FormatTime(t)
 }

@@ -52,7 +52,7 @@ func (r *ControlRequest) Encode() (*Message, error) {
 	}
 	o := Object{
 		{"method", r.Method}, {"arguments", args}, {"destination", nil},
-		{"pattern", orNull(r.Pattern)}, {"matcher", orNull(r.Matcher)},
+		{"pattern", OrNull(r.Pattern)}, {"matcher", OrNull(r.Matcher)},
 	}
 	if len(r.Destination) > 0 {
 		o[2].Value = r.Destination

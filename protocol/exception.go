@@ -60,7 +60,7 @@ func (e *Exception) Raw() Raw {
 		}
 		args[i] = raw
 	}
-	raw, _ := Marshal(Object{{"exc_type", e.Type}, {"exc_message", args}, {"exc_module", orNull(e.Module)}})
+	raw, _ := Marshal(Object{{"exc_type", e.Type}, {"exc_message", args}, {"exc_module", OrNull(e.Module)}})
 	return raw
 }
 

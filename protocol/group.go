@@ -209,7 +209,7 @@ func (c *canvas) freezeGroup(n *node, m membership) (*outcome, error) {
 // returns what stands.
 func (n *node) inherit(name, value string) string {
 	if _, has := n.opts.Get(name); !has {
-		n.set(name, orNull(value))
+		n.set(name, OrNull(value))
 	}
 	return n.text(name)
 }

@@ -4,14 +4,16 @@ import "time"
 
 // The wire says null where Go has a zero value.
 
-func orNull(s string) any {
+// OrNull is s, or nil where s is empty.
+func OrNull(s string) any {
 	if s == "" {
 		return nil
 	}
 	return s
 }
 
-func timeOrNull(t time.Time) any {
+// TimeOrNull is t as FormatTime writes it, or nil where t is zero.
+func TimeOrNull(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}

@@ -63,8 +63,8 @@ func (r *Result) Encode() ([]byte, error) {
 		children = []Raw{} // a nil list is written as null
 	}
 	o := Object{
-		{"status", r.Status}, {"result", r.Value}, {"traceback", orNull(r.Traceback)},
-		{"children", children}, {"date_done", timeOrNull(r.DateDone)},
+		{"status", r.Status}, {"result", r.Value}, {"traceback", OrNull(r.Traceback)},
+		{"children", children}, {"date_done", TimeOrNull(r.DateDone)},
 	}
 	if r.GroupID != "" {
 		o = append(o, Field{"group_id", r.GroupID})
@@ -162,8 +162,8 @@ type Extended struct {
 // Object is what belongs into Result.Extra, in Celery's order.
 func (e Extended) Object() Object {
 	o := Object{
-		{"name", orNull(e.Name)}, {"args", e.Args}, {"kwargs", e.Kwargs},
-		{"worker", orNull(e.Worker)}, {"retries", nil}, {"queue", orNull(e.Queue)},
+		{"name", OrNull(e.Name)}, {"args", e.Args}, {"kwargs", e.Kwargs},
+		{"worker", OrNull(e.Worker)}, {"retries", nil}, {"queue", OrNull(e.Queue)},
 	}
 	if e.Name != "" {
 		o[4].Value = e.Retries

@@ -55,7 +55,7 @@ func (s Signature) Object() Object {
 	}
 	o := Object{
 		{"task", s.Task}, {"args", args}, {"kwargs", kwargs}, {"options", options},
-		{"subtask_type", orNull(s.SubtaskType)}, {"immutable", s.Immutable},
+		{"subtask_type", OrNull(s.SubtaskType)}, {"immutable", s.Immutable},
 	}
 	if s.ChordSize > 0 {
 		o = append(o, Field{"chord_size", s.ChordSize})

@@ -49,8 +49,8 @@ func (w *Worker) received(t *protocol.Task) {
 	w.log.Info("task received", "task", t.DisplayName(), "id", t.ID)
 	w.events.task(protocol.EventTaskReceived, t.ID, protocol.Object{
 		{Name: "name", Value: t.DisplayName()}, {Name: "args", Value: t.ArgsRepr}, {Name: "kwargs", Value: t.KwargsRepr},
-		{Name: "root_id", Value: nullable(t.RootID)}, {Name: "parent_id", Value: nullable(t.ParentID)},
-		{Name: "retries", Value: t.Retries}, {Name: "eta", Value: isoOrNull(t.ETA)}, {Name: "expires", Value: isoOrNull(t.Expires)},
+		{Name: "root_id", Value: protocol.OrNull(t.RootID)}, {Name: "parent_id", Value: protocol.OrNull(t.ParentID)},
+		{Name: "retries", Value: t.Retries}, {Name: "eta", Value: protocol.TimeOrNull(t.ETA)}, {Name: "expires", Value: protocol.TimeOrNull(t.Expires)},
 	})
 }
 
@@ -111,18 +111,4 @@ func (w *Worker) unsettled(d broker.Delivery, t *protocol.Task, cause error, lat
 			return d.Dead(ctx, "outcome cannot be settled: "+cause.Error())
 		})
 	}
-}
-
-func nullable(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
-}
-
-func isoOrNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return protocol.FormatTime(t)
 }

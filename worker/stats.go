@@ -43,7 +43,7 @@ func (w *Worker) poolStats() protocol.Object {
 
 func brokerStats(i broker.Info) protocol.Object {
 	return protocol.Object{
-		{Name: "hostname", Value: i.Host}, {Name: "userid", Value: nullable(i.User)},
+		{Name: "hostname", Value: i.Host}, {Name: "userid", Value: protocol.OrNull(i.User)},
 		{Name: "virtual_host", Value: i.VirtualHost}, {Name: "port", Value: i.Port}, {Name: "insist", Value: false},
 		{Name: "ssl", Value: false}, {Name: "transport", Value: i.Transport}, {Name: "connect_timeout", Value: 4},
 		{Name: "transport_options", Value: protocol.Object{}}, {Name: "login_method", Value: nil},

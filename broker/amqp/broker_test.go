@@ -134,12 +134,12 @@ func TestCloseEndsEverything(t *testing.T) {
 
 func TestConnectionLost(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, testenv.AMQP(t))
-	b := newBroker(t, p.url)
+	p := testenv.NewProxy(t, testenv.AMQP(t))
+	b := newBroker(t, p.URL)
 	c := newConsumer(t, b, 2, "q", "other")
 	send(t, b, "q", "a", "b", "c")
 	held := claimOne(t, c)
-	p.cut()
+	p.Cut()
 	select {
 	case <-held.Lost():
 	case <-time.After(patience):
@@ -169,10 +169,10 @@ func TestConnectionLost(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, testenv.AMQP(t))
-	b := newBroker(t, p.url)
+	p := testenv.NewProxy(t, testenv.AMQP(t))
+	b := newBroker(t, p.URL)
 	c := newConsumer(t, b, 1, "q")
-	p.setDown(true)
+	p.SetDown(true)
 	for range 3 {
 		if _, err := c.Claim(within(t, patience), 1); !errors.Is(err, broker.ErrConnection) {
 			t.Errorf("claim: %v, want ErrConnection", err)
@@ -182,7 +182,7 @@ func TestUnreachable(t *testing.T) {
 	if !errors.Is(err, broker.ErrConnection) || !strings.Contains(err.Error(), b.endpoints.current().address()) {
 		t.Errorf("publish: %v, want ErrConnection and the address", err)
 	}
-	p.setDown(false)
+	p.SetDown(false)
 	send(t, b, "q", "a")
 	if d := claimOne(t, c); body(d) != "a" {
 		t.Errorf("got %s", body(d))
@@ -213,7 +213,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure := "amqps" + strings.TrimPrefix(newProxyOn(t, l, target).url, "amqp")
+	secure := "amqps" + strings.TrimPrefix(testenv.NewProxyOn(t, l, target).URL, "amqp")
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
 	if err := os.WriteFile(ca, certificate, 0o600); err != nil {

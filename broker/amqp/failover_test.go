@@ -17,30 +17,30 @@ import (
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	target := testenv.AMQP(t)
-	first, second := newProxy(t, target), newProxy(t, target)
-	b := newBroker(t, first.url+";"+second.url)
+	first, second := testenv.NewProxy(t, target), testenv.NewProxy(t, target)
+	b := newBroker(t, first.URL+";"+second.URL)
 	c := newConsumer(t, b, 1, "q")
 	at := func() string { return b.endpoints.current().address() }
-	if !strings.Contains(first.url, at()) {
+	if !strings.Contains(first.URL, at()) {
 		t.Errorf("connected to %s, want the first address", at())
 	}
-	first.setDown(true)
+	first.SetDown(true)
 	testenv.Eventually(t, patience, func() error {
 		return b.Publish(within(t, patience), broker.Publishing{RoutingKey: "q", Message: protocol.NewMessage(nil, []byte("a"))})
 	})
-	if d := claimOne(t, c); body(d) != "a" || !strings.Contains(second.url, at()) {
+	if d := claimOne(t, c); body(d) != "a" || !strings.Contains(second.URL, at()) {
 		t.Errorf("got %s over %s, want the second address", body(d), at())
 	}
 	// The second fails, the first is back.
-	first.setDown(false)
-	second.setDown(true)
-	if d := claimOne(t, c); body(d) != "a" || !strings.Contains(first.url, at()) || !d.Redelivered() {
+	first.SetDown(false)
+	second.SetDown(true)
+	if d := claimOne(t, c); body(d) != "a" || !strings.Contains(first.URL, at()) || !d.Redelivered() {
 		t.Errorf("got %s over %s, want the first address again", body(d), at())
 	}
-	first.setDown(true)
-	_, err := newBroker(t, first.url+";"+second.url).Queues(within(t, patience), "q")
+	first.SetDown(true)
+	_, err := newBroker(t, first.URL+";"+second.URL).Queues(within(t, patience), "q")
 	if !errors.Is(err, broker.ErrConnection) || !strings.Contains(err.Error(), "none of the 2") ||
-		!strings.Contains(err.Error(), hostOf(t, first.url)) || !strings.Contains(err.Error(), hostOf(t, second.url)) {
+		!strings.Contains(err.Error(), hostOf(t, first.URL)) || !strings.Contains(err.Error(), hostOf(t, second.URL)) {
 		t.Errorf("all down: %v, want ErrConnection and both addresses", err)
 	}
 }

@@ -94,17 +94,17 @@ func TestParkForLessThanASecond(t *testing.T) {
 
 func TestParkWhileConnectionsBreak(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t, testenv.AMQP(t))
-	b := newBroker(t, p.url)
+	p := testenv.NewProxy(t, testenv.AMQP(t))
+	b := newBroker(t, p.URL)
 	c := newConsumer(t, b, 1, "q")
 	send(t, b, "q", "a")
 	d := claimOne(t, c)
-	p.setDown(true)
+	p.SetDown(true)
 	<-d.Lost()
 	if err := d.Park(t.Context(), time.Now().Add(time.Minute)); err == nil {
 		t.Error("a lost delivery was parked")
 	}
-	p.setDown(false)
+	p.SetDown(false)
 	if d := claimOne(t, c); body(d) != "a" || !d.Redelivered() {
 		t.Errorf("got %s, redelivered %v", body(d), d.Redelivered())
 	}
@@ -116,18 +116,18 @@ func TestEarlyWhilePublishingIsDown(t *testing.T) {
 	t.Parallel()
 	url := testenv.AMQP(t)
 	producer := newBroker(t, url)
-	p := newProxy(t, url)
+	p := testenv.NewProxy(t, url)
 	b := newBroker(t, url)
-	b.publishing = newBroker(t, p.url).publishing
+	b.publishing = newBroker(t, p.URL).publishing
 	c := newConsumer(t, b, 1, "q")
-	p.setDown(true)
+	p.SetDown(true)
 	until := time.Now().Add(2500 * time.Millisecond)
 	m := protocol.NewMessage(protocol.Object{{Name: headerUntil, Value: strconv.FormatInt(until.UnixMilli(), 10)}}, []byte("a"))
 	if err := producer.Publish(t.Context(), broker.Publishing{RoutingKey: "q", Message: m}); err != nil {
 		t.Fatal(err)
 	}
 	eventuallyReady(t, producer, "q", 0)
-	p.setDown(false)
+	p.SetDown(false)
 	eventuallyReady(t, producer, bucketFor("q", until, until.Add(-time.Second)).name, 1)
 	if d := claimOne(t, c); body(d) != "a" || time.Until(until) > time.Millisecond {
 		t.Errorf("got %s %v before its time", body(d), time.Until(until))

@@ -1,4 +1,4 @@
-package amqp
+package testenv
 
 import (
 	"io"
@@ -8,9 +8,11 @@ import (
 	"testing"
 )
 
-// proxy stands between a broker and RabbitMQ, to be cut.
-type proxy struct {
-	url  string
+// Proxy stands between a client and a server, to be cut. It is safe for concurrent
+// use.
+type Proxy struct {
+	// URL is the target's, with the proxy's address.
+	URL  string
 	wait sync.WaitGroup
 
 	mu    sync.Mutex
@@ -18,25 +20,26 @@ type proxy struct {
 	down  bool
 }
 
-// newProxy returns a proxy for the RabbitMQ at this URL.
-func newProxy(t *testing.T, target string) *proxy {
+// NewProxy returns a proxy for the server at this URL. It ends with the test.
+func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newProxyOn(t, l, target)
+	return NewProxyOn(t, l, target)
 }
 
-func newProxyOn(t *testing.T, l net.Listener, target string) *proxy {
+// NewProxyOn is NewProxy on a listener of the caller, such as one that speaks TLS.
+func NewProxyOn(t testing.TB, l net.Listener, target string) *Proxy {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, to := &proxy{}, u.Host
+	p, to := &Proxy{}, u.Host
 	u.Host = l.Addr().String()
-	p.url = u.String()
+	p.URL = u.String()
 	p.wait.Go(func() {
 		for {
 			in, err := l.Accept()
@@ -48,13 +51,13 @@ func newProxyOn(t *testing.T, l net.Listener, target string) *proxy {
 	})
 	t.Cleanup(func() {
 		l.Close()
-		p.cut()
+		p.Cut()
 		p.wait.Wait()
 	})
 	return p
 }
 
-func (p *proxy) serve(in net.Conn, to string) {
+func (p *Proxy) serve(in net.Conn, to string) {
 	out, err := net.Dial("tcp", to)
 	if err != nil {
 		in.Close()
@@ -75,8 +78,8 @@ func (p *proxy) serve(in net.Conn, to string) {
 	}
 }
 
-// cut breaks all connections.
-func (p *proxy) cut() {
+// Cut breaks all connections.
+func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {
@@ -85,10 +88,10 @@ func (p *proxy) cut() {
 	p.conns = nil
 }
 
-// setDown makes new connections break at once, too.
-func (p *proxy) setDown(down bool) {
+// SetDown makes new connections break at once, too.
+func (p *Proxy) SetDown(down bool) {
 	p.mu.Lock()
 	p.down = down
 	p.mu.Unlock()
-	p.cut()
+	p.Cut()
 }
